@@ -1,0 +1,17 @@
+"""One toolkit for foundation models of any modality."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foundation.model import Model, load
+
+__all__ = ["Model", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import foundation` stays cheap."""
+    if name in __all__:
+        from foundation import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module 'foundation' has no attribute '{name}'")

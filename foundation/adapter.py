@@ -1,0 +1,151 @@
+"""The interface between the core and a domain's models.
+
+An adapter is small: batching, seeds, retry, resume, records and writing are the core's.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from foundation.draws import Draws
+from foundation.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes of weights, bytes one request adds while it runs, and its work in the domain's unit.
+
+    `size` sorts requests into batches of like length.
+    """
+
+    weights: int = 0
+    memory: int = 0
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model runs. device: a torch device string; dtype: "float32", "bfloat16", ..."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an adapter makes of one request.
+
+    value: the plain answer (a SMILES, a label, an array). reason: why there is none; None is well.
+    refused: the input could not be used, which is the user's to mend.
+    usage: units the domain names, e.g. tokens. extra: columns beside the checks, e.g. log-likelihood.
+    """
+
+    value: Any
+    reason: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+    refused: bool = False
+
+
+class Adapter(Protocol):
+    """A model behind the interface. Constructed without arguments, then loaded."""
+
+    @classmethod
+    def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
+        """Tell what is needed before anything is loaded."""
+        ...
+
+    def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
+        """Take verified weights from `folder` onto the placement."""
+        ...
+
+    def key(self, task: str, request: Any) -> Hashable:
+        """Requests with equal keys may share a batch."""
+        ...
+
+    def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
+        """Yield (row of the batch, its output), each as soon as it is done."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+class Slots(Protocol):
+    """A batch of fixed shape whose rows come and go between steps."""
+
+    def insert(self, slot: int, request: Any, draws: Draws) -> None:
+        """Begin a request in a free slot; `draws` holds that one request's numbers."""
+        ...
+
+    def step(self) -> Sequence[tuple[int, Output]]:
+        """Advance every occupied slot once; return those that finished, now free."""
+        ...
+
+    def remove(self, slot: int) -> None:
+        """Give a request up; its slot is free."""
+        ...
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """An adapter whose requests enter and leave between steps: text, molecules, diffusion."""
+
+    def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
+        """Open a batch of `count` rows, or None where this task runs whole batches."""
+        ...
+
+
+@runtime_checkable
+class Splits(Protocol):
+    """One request, many parts, an output larger than memory: rasters, long text."""
+
+    def split(self, request: Any) -> Iterator[Any]: ...
+
+    def join(self, request: Any, parts: Iterator[Output], sink: Path) -> Output: ...
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """Memory savers the core may switch on, mildest first."""
+
+    def savers(self) -> Sequence[str]: ...
+
+    def save_memory(self, name: str) -> None: ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A model the trainer can train."""
+
+    def module(self) -> "torch.nn.Module":
+        """The module whose parameters are trained."""
+        ...
+
+    def size(self, row: Any) -> int:
+        """A row's length, by which batches are bucketed."""
+        ...
+
+    def collate(
+        self, rows: Sequence[Any], draws: Draws, augment: float
+    ) -> dict[str, "torch.Tensor"]:
+        """Rows of data -> the tensors of a batch; a share `augment` of them changed by `draws`."""
+        ...
+
+    def loss(self, batch: dict[str, "torch.Tensor"]) -> tuple["torch.Tensor", int]:
+        """The summed loss of a batch and the number of units (tokens, pixels) it is summed over."""
+        ...
+
+    def targets(self) -> Sequence[str]:
+        """Names of the linear layers that LoRA adapts."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write weights and config as a folder that `model.path=` loads."""
+        ...

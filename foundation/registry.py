@@ -1,0 +1,91 @@
+"""Which domains and models there are: names and files, nothing imported until it is used."""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from foundation.errors import InputError, UnknownName
+from foundation.spec import Delta, Domain, ModelSpec
+
+GROUP = "foundation.domains"
+
+
+@cache
+def domains() -> dict[str, str]:
+    """Domain name -> its entry point `module:object`."""
+    from importlib.metadata import entry_points
+
+    found = {point.name: point.value for point in entry_points(group=GROUP)}
+    return dict(sorted(found.items()))
+
+
+@cache
+def domain(name: str) -> Domain:
+    """The domain of that name; UnknownName if there is none."""
+    if name not in domains():
+        raise UnknownName("domain", name, domains())
+    return cast("Domain", resolve(domains()[name]))
+
+
+def resolve(reference: str) -> Any:
+    """Import what `module:attribute` names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def conf_folders() -> list[Path]:
+    """Our own conf/ first, then that of each package that brings a domain."""
+    own = Path(__file__).parent / "conf"
+    others = []
+    for reference in domains().values():
+        package = reference.partition(":")[0].partition(".")[0]
+        if package == "foundation":
+            continue
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin and (Path(found.origin).parent / "conf").is_dir():
+            others.append(Path(found.origin).parent / "conf")
+    return [own, *others]
+
+
+def models() -> dict[str, Path]:
+    """Model name, `<domain>/<model>` -> the YAML that describes it."""
+    return {
+        f"{path.parent.name}/{path.stem}": path
+        for folder in reversed(conf_folders())
+        for path in sorted((folder / "model").glob("*/*.yaml"))
+    }
+
+
+def spec(name: str, **overrides: Any) -> ModelSpec:
+    """The model of that name, with some of its settings replaced."""
+    import yaml
+
+    if name not in models():
+        raise UnknownName("model", name, models())
+    return spec_from({**yaml.safe_load(models()[name].read_text()), **overrides})
+
+
+def spec_from(values: Mapping[str, Any]) -> ModelSpec:
+    """A ModelSpec from its YAML; `path` takes the place of the source when it is set."""
+    from dataclasses import fields
+
+    given = dict(values)
+    path = given.pop("path", None)
+    known = [field.name for field in fields(ModelSpec)]
+    for key in given:
+        if key not in known:
+            raise UnknownName("setting", f"model.{key}", [f"model.{k}" for k in [*known, "path"]])
+    for key in ("name", "domain", "adapter", "source"):
+        if not given.get(key):
+            raise InputError(f"model.{key} is missing: name it in the model's YAML")
+    if path:
+        given.update(source=f"path:{Path(path).expanduser()}", revision=None, sha256={})
+    for key in ("tasks", "capabilities"):
+        given[key] = tuple(given.get(key) or ())
+    given["deltas"] = tuple(Delta(**delta) for delta in given.get("deltas") or ())
+    for key in ("sha256", "options"):
+        given[key] = dict(given.get(key) or {})
+    return ModelSpec(**given)

@@ -1,0 +1,86 @@
+"""What a model, a task and a domain are, as data: nothing here imports one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Weights added to a model's own, such as a LoRA: `scale` multiplies them."""
+
+    path: str
+    scale: float = 1.0
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as its YAML in conf/model/<domain>/ describes it.
+
+    source: `embedded:<package>/<folder>`, `path:<folder>`, `hub:<org>/<name>` or
+        `wheel:<name>==<version>/<path>`; a Hub source is pinned by `revision`.
+    adapter: `module:Class`, resolved only when the model is loaded.
+    options: what this architecture needs to know and the core does not, e.g. its notation.
+    sha256: digests that the files at the source must have, by relative path.
+    """
+
+    name: str
+    domain: str
+    adapter: str
+    source: str
+    revision: str | None = None
+    tasks: tuple[str, ...] = ()
+    dtype: str = "auto"
+    licence: str = "unknown"
+    parameters: int | None = None
+    capabilities: tuple[str, ...] = ()
+    deltas: tuple[Delta, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One verb of a domain.
+
+    request: `module:Class`, a frozen dataclass whose fields are the settings of one request and
+        whose constructor raises RequestError for a value out of range.
+    item: the request's field that a row of an input file fills, and the column it is read from.
+    count: how many requests are made of each row, or of no row at all, unless the user says.
+    check: `module:function(values, columns) -> list of dicts with "valid", "reason" and checks`;
+        run in processes beside the model. None: every value is valid.
+    columns: the checks' names and Arrow types, in the order of the table.
+    unique_by: the check whose first bearer, by id, is marked in a column `unique` at the end.
+    """
+
+    request: str
+    item: str | None = None
+    count: int = 1
+    check: str | None = None
+    columns: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    unique_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One modality; the object an entry point in the group `foundation.domains` names.
+
+    default: the model used when none is named.
+    read: `module:function(path, column) -> rows` turning a file into fields of requests.
+    write: `module:function(folder, task, table path) -> paths` writing the domain's own files.
+    view: `module:function(table) -> html` for notebooks.
+    suites: suite name -> `module:function`, what is measured.
+    """
+
+    name: str
+    default: str
+    tasks: Mapping[str, Task]
+    noun: str = "results"
+    read: str | None = None
+    write: str | None = None
+    view: str | None = None
+    suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)
