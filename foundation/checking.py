@@ -1,0 +1,91 @@
+"""Outputs -> results: the domain's checks, run in other processes while the model goes on."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from foundation.results import Result
+from foundation.stream import Made
+from foundation.worker import Workers
+
+CHUNK = 64
+CHUNK_SECONDS = 0.25
+Checks = Mapping[str, Any]
+
+
+class Checker:
+    """Adds a task's checks to outputs.
+
+    check: `module:function(values, columns) -> list of dicts` or None, where every value is valid.
+    columns: the checks wanted, None for all.
+    """
+
+    def __init__(
+        self, check: str | None, columns: Sequence[str] | None, seed: int, processes: int
+    ) -> None:
+        self._seed, self._processes = seed, processes
+        self._workers = None if check is None else Workers(check, (columns,), processes, _died)
+
+    def results(self, made: Iterable[Made]) -> Iterator[Result]:
+        """Results in the order of the outputs; at most a few chunks are under way."""
+        if self._workers is None:
+            yield from (self._result(pair, {}) for pair in made)
+            return
+        under_way: deque[tuple[list[Made], Future[list[Checks]]]] = deque()
+        for chunk in _chunks(made):
+            under_way.append((chunk, self._submit(chunk)))
+            while under_way and (under_way[0][1].done() or len(under_way) > 4 * self._processes):
+                yield from self._collect(under_way.popleft())
+        while under_way:
+            yield from self._collect(under_way.popleft())
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._workers is not None:
+            self._workers.close()
+
+    def _submit(self, chunk: list[Made]) -> "Future[list[Checks]]":
+        assert self._workers is not None
+        return self._workers.submit([output.value for _, output in chunk if output.reason is None])
+
+    def _collect(self, entry: "tuple[list[Made], Future[list[Checks]]]") -> Iterator[Result]:
+        chunk, future = entry
+        answers = iter(future.result())
+        for pair in chunk:
+            yield self._result(pair, next(answers) if pair[1].reason is None else {})
+
+    def _result(self, pair: Made, checks: Checks) -> Result:
+        item, output = pair
+        reason = output.reason or checks.get("reason")
+        return Result(
+            id=item.id,
+            input=item.input,
+            output=output.value,
+            valid=reason is None and checks.get("valid", True),
+            reason=reason,
+            seed=self._seed,
+            checks={**checks, **output.extra},
+            refused=output.refused,
+            usage=output.usage,
+        )
+
+
+def _died(reason: str) -> Checks:
+    return {"valid": False, "reason": reason}
+
+
+def _chunks(
+    made: Iterable[Made], clock: Callable[[], float] = time.monotonic
+) -> Iterator[list[Made]]:
+    """Chunks of CHUNK outputs, or fewer where they come slowly."""
+    chunk: list[Made] = []
+    began = clock()
+    for pair in made:
+        chunk.append(pair)
+        if len(chunk) >= CHUNK or clock() - began > CHUNK_SECONDS:
+            yield chunk
+            chunk, began = [], clock()
+    if chunk:
+        yield chunk

@@ -1,0 +1,131 @@
+"""Parts -> one table, in the order of ids, in memory that does not grow with the rows."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.durable import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+ROWS = 4096
+BUCKETS = 64
+
+
+def ordered(parts: Sequence[Path], schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
+    """The parts' rows by id, each id once.
+
+    A part overlaps only those written near it in time, so a part is read when an id of its range is
+    due and held until its last row has gone out. The range stands in its name.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    waiting = sorted((_range(part), part) for part in parts)
+    held = schema.empty_table()
+    last = -1
+    while waiting or len(held):
+        if waiting:
+            held = pa.concat_tables([held, pq.read_table(waiting.pop(0)[1], schema=schema)])
+            held = held.sort_by("id")
+        # Rows below every range still to come can go out.
+        bound = waiting[0][0][0] if waiting else None
+        ready = held if bound is None else held.filter(pc.less(held["id"], bound))
+        held = held.slice(len(ready))
+        ready, last = _once(ready, last)
+        yield from ready.combine_chunks().to_batches(ROWS)
+
+
+def write(
+    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", path: Path, unique_by: str | None
+) -> None:
+    """Write results.parquet; with `unique_by`, add the column `unique`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, replacing(path) as part:
+        plain = Path(scratch) / "plain.parquet"
+        target = part if unique_by is None else plain
+        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        if unique_by is None:
+            return
+        first = first_bearers(plain, unique_by, Path(scratch))
+        wide = schema.append(pa.field("unique", pa.bool_()))
+        with pq.ParquetWriter(part, wide, compression="zstd") as writer:
+            for rows, batch in _numbered(plain):
+                mark = pa.array(first[rows], mask=batch[unique_by].is_null().to_numpy(False))
+                writer.write_batch(batch.append_column("unique", mark))
+
+
+def first_bearers(table: Path, key: str, scratch: Path) -> "NDArray[np.bool_]":
+    """For each row of a table, whether it is the first with its value of `key`; null never is.
+
+    Equal values have equal hashes, so the values are dealt to files by hash and each file is small
+    enough to be compared exactly in memory. The marks are a file mapped into memory.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = pq.ParquetFile(table).metadata.num_rows
+    marks = np.memmap(scratch / "marks", dtype=np.bool_, mode="w+", shape=max(1, count))
+    fields = pa.schema([("key", pa.string()), ("row", pa.int64())])
+    buckets = BUCKETS * max(1, count // 2**22)
+    writers = [pa.ipc.new_file(scratch / f"{n}.arrow", fields) for n in range(buckets)]
+    for rows, batch in _numbered(table, [key]):
+        for bucket, dealt in _deal(batch[key].to_pylist(), rows, buckets):
+            writers[bucket].write_batch(pa.record_batch(dealt, schema=fields))
+    for number, writer in enumerate(writers):
+        writer.close()
+        dealt = pa.ipc.open_file(scratch / f"{number}.arrow").read_all()
+        first = dealt.group_by("key").aggregate([("row", "min")])["row_min"]
+        marks[first.to_numpy()] = True
+    return marks[:count]
+
+
+def _deal(keys: list[Any], rows: "NDArray[np.int64]", buckets: int) -> Iterator[tuple[int, Any]]:
+    dealt: dict[int, tuple[list[str], list[int]]] = {}
+    for key, row in zip(keys, rows.tolist(), strict=True):
+        if key is not None:
+            digest = blake2b(key.encode(), digest_size=8).digest()
+            pair = dealt.setdefault(int.from_bytes(digest) % buckets, ([], []))
+            pair[0].append(key)
+            pair[1].append(row)
+    yield from ((bucket, list(pair)) for bucket, pair in dealt.items())
+
+
+def _numbered(
+    table: Path, columns: list[str] | None = None
+) -> "Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]":
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    start = 0
+    for batch in pq.ParquetFile(table).iter_batches(ROWS, columns=columns):
+        yield np.arange(start, start + len(batch)), batch
+        start += len(batch)
+
+
+def _range(part: Path) -> tuple[int, int]:
+    low, high = part.name.split("-")[:2]
+    return int(low), int(high)
+
+
+def _once(rows: "pa.Table", last: int) -> "tuple[pa.Table, int]":
+    """Drop rows whose id has gone out: the same request may stand in two parts after a crash."""
+    import numpy as np
+
+    if not len(rows):
+        return rows, last
+    ids = rows["id"].to_numpy()
+    before = np.concatenate([[last], ids[:-1]])
+    keep = ids > before
+    return (rows if keep.all() else rows.filter(keep)), int(ids[-1])

@@ -1,0 +1,243 @@
+"""A model on a placement, and what can be asked of it."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation import registry
+from foundation.adapter import Adapter, Placement
+from foundation.errors import InputError, UnknownName
+from foundation.results import Result, ResultSet, Summary
+from foundation.runs import Run
+from foundation.spec import Domain, ModelSpec
+
+if TYPE_CHECKING:
+    from foundation.hub.source import Local
+    from foundation.requests import Settings
+
+BATCH = 32
+
+
+class Model:
+    """A model of the registry; its weights are loaded when they are first needed.
+
+    Each task of its spec is a method: `model.generate(count=10, seed=0)` returns a ResultSet.
+    """
+
+    def __init__(self, spec: ModelSpec, placement: Placement) -> None:
+        self.spec, self.placement = spec, placement
+        self.domain: Domain = registry.domain(spec.domain)
+        self.events: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self._adapter: Adapter | None = None
+        self._local: Local | None = None
+
+    @property
+    def adapter(self) -> Adapter:
+        """The loaded adapter."""
+        if self._adapter is None:
+            from foundation.hub import resolve
+
+            began = time.perf_counter()
+            adapter: Adapter = registry.resolve(self.spec.adapter)()
+            self._local = resolve(
+                self.spec.source, revision=self.spec.revision, sha256=self.spec.sha256
+            )
+            adapter.load(self.spec, self._local.path, self.placement)
+            self._adapter = adapter
+            self.seconds["load"] = time.perf_counter() - began
+        return self._adapter
+
+    def results(
+        self,
+        task: str,
+        given: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        config: Mapping[str, Any] | None = None,
+        stop: Callable[[], int | None] = lambda: None,
+    ) -> ResultSet:
+        """Begin or resume a run of a task; nothing is made before the ResultSet is iterated.
+
+        given: the task's settings. seed: 0 to 2**64 - 1. folder: the run folder, a temporary one if
+        None. config: recorded beside the settings. stop: asked between steps for a signal's number.
+        """
+        from foundation.requests import settings
+
+        if task not in self.spec.tasks:
+            raise UnknownName("task", task, self.spec.tasks, f"of {self.spec.name}")
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+            raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{seed}'")
+        made = settings(self.domain, task, given)
+        columns = self._columns(made)
+        temporary = None if folder else tempfile.TemporaryDirectory(prefix="foundation-")
+        place = folder or Path(temporary.name if temporary else "")
+        run = Run(place, columns, self._identity(task, given, seed, made))
+        results: ResultSet = ResultSet(
+            run=run,
+            stream=iter(()),
+            total=made.total,
+            finish=partial(self._finish, task=task, settings=made, config=config or {}),
+            view=None if self.domain.view is None else registry.resolve(self.domain.view),
+            temporary=temporary,
+        )
+        results._stream = self._stream(task, made, seed, results, stop)
+        return results
+
+    def close(self) -> None:
+        """Give the memory back; the next use loads the weights again."""
+        if self._adapter is not None:
+            self._adapter.close()
+            self._adapter = None
+
+    def __getattr__(self, task: str) -> Callable[..., ResultSet]:
+        if task.startswith("_") or task not in self.spec.tasks:
+            raise AttributeError(f"{type(self).__name__} '{self.spec.name}' has no task '{task}'")
+
+        def call(*, seed: int = 0, folder: str | Path | None = None, **given: Any) -> ResultSet:
+            return self.results(task, given, seed=seed, folder=Path(folder) if folder else None)
+
+        return call
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.spec.tasks]
+
+    def __repr__(self) -> str:
+        return f"<Model {self.spec.name} on {self.placement.device}: {', '.join(self.spec.tasks)}>"
+
+    def _batch(self, settings: "Settings") -> int:
+        return settings.batch or int(self.spec.options.get("batch", BATCH))
+
+    def _columns(self, settings: "Settings") -> dict[str, str]:
+        """The table's own columns; a vector's width is known when the model is loaded."""
+        wanted = settings.columns
+        columns = {
+            name: kind
+            for name, kind in settings.task.columns.items()
+            if wanted is None or name in wanted or name == settings.task.unique_by
+        }
+        for name, kind in columns.items():
+            if kind == "vector":
+                columns[name] = f"vector<{getattr(self.adapter, 'width')}>"  # noqa: B009
+        return columns
+
+    def _identity(
+        self, task: str, given: Mapping[str, Any], seed: int, settings: "Settings"
+    ) -> dict[str, Any]:
+        """What a resumed run must share with the one that was begun."""
+        return {
+            "model": self.spec.name,
+            "source": self.spec.source,
+            "revision": self.spec.revision,
+            "task": task,
+            "settings": {k: v for k, v in given.items() if v is not None and k != "name"},
+            "seed": seed,
+            "batch": self._batch(settings),
+        }
+
+    def _stream(
+        self,
+        task: str,
+        settings: "Settings",
+        seed: int,
+        results: ResultSet,
+        stop: Callable[[], int | None],
+    ) -> Iterator[Result]:
+        from foundation.checking import Checker
+        from foundation.record import cores
+        from foundation.stream import Stream
+
+        def stopping() -> bool:
+            results.stopped = results.stopped or stop()
+            return results.stopped is not None
+
+        checker = Checker(settings.task.check, settings.columns, seed, cores())
+        try:
+            stream = Stream(
+                self.adapter, task, self._batch(settings), seed, stopping,
+                lambda item: self.adapter.cost(self.spec, item.request).size, self.events,
+            )  # fmt: skip
+            left = (item for item in settings.requests() if item.id not in results.run.done)
+            names = {"model": self.spec.name, "revision": self.revision}
+            for result in checker.results(stream.outputs(left)):
+                yield Result(**{**vars(result), **names})
+        finally:
+            checker.close()
+
+    @property
+    def revision(self) -> str | None:
+        """The pinned revision, or the digest of the weights where there is none."""
+        if self.spec.revision is not None or self._local is None:
+            return self.spec.revision
+        return self._local.digest[:16]
+
+    def _finish(
+        self, results: ResultSet, *, task: str, settings: "Settings", config: Mapping[str, Any]
+    ) -> Summary:
+        from foundation import join
+        from foundation.table import schema
+
+        run = results.run
+        table = run.folder / "results.parquet"
+        if len(run.done) and not run.usable:
+            raise InputError(f"no input could be used; the first: {run.refusal}")
+        unique = settings.task.unique_by
+        if settings.columns is not None and "unique" not in settings.columns:
+            unique = None
+        join.write(run.rows(), schema(run.columns), table, unique)
+        files = [table]
+        if self.domain.write is not None:
+            files += registry.resolve(self.domain.write)(run.folder, task, table)
+        run.record(self._record(results, task, config, files))
+        run.discard_parts()
+        return summary(self.domain.noun, run, tuple(files))
+
+    def _record(
+        self, results: ResultSet, task: str, config: Mapping[str, Any], files: list[Path]
+    ) -> dict[str, Any]:
+        from foundation import record
+
+        run = results.run
+        return {
+            "task": task,
+            "model": asdict(self.spec) | {"sha256": {}, "options": dict(self.spec.options)},
+            "digests": {} if self._local is None else dict(self._local.files),
+            "identity": run.config,
+            "config": config,
+            "placement": asdict(self.placement),
+            "versions": record.versions(),
+            "machine": record.machine(),
+            "seconds": {**self.seconds, "run": time.perf_counter() - results.began},
+            "counts": {"rows": len(run.done), "valid": run.valid, "refused": run.refused},
+            "usage": results.usage,
+            "events": self.events,
+            "peak_memory": record.peak_memory(),
+            "files": [str(path.relative_to(run.folder)) for path in files],
+        }
+
+
+def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:
+    """The last line: what was made, how much of it is valid, where it is."""
+    made = len(run.done)
+    share = f", {run.valid / made:.1%} valid" if made else ""
+    refused = f", {run.refused:,} inputs refused" if run.refused else ""
+    line = f"{made:,} {noun}{share}{refused}: {run.folder}"
+    return Summary(made, run.valid, run.folder, files, line)
+
+
+def load(name: str, *, placement: str | Mapping[str, Any] = "auto", **overrides: Any) -> Model:
+    """Load a model by the name the command line uses, e.g. `load("molecule/starter")`.
+
+    overrides: settings of its YAML, such as `path=<a tuned model's folder>`.
+    """
+    from foundation.placement import place
+
+    spec = registry.spec(name, **overrides)
+    model = Model(spec, place(placement, spec.dtype))
+    assert model.adapter
+    return model

@@ -1,0 +1,148 @@
+"""A result of one request, and the results of a run."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.errors import InputError, Interrupted
+from foundation.spec import EMPTY
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from foundation.runs import Run
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of request `id`; an invalid output stays, with its `reason`.
+
+    checks: the domain's columns. refused: the input could not be used at all. usage: seconds, bytes and units that the domain names.
+    """
+
+    id: int
+    input: str | None
+    output: str | None
+    valid: bool
+    reason: str | None = None
+    seed: int = 0
+    model: str = ""
+    revision: str | None = None
+    checks: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    refused: bool = False
+    usage: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended. made: rows, of which `valid` are valid; line: what the screen says last."""
+
+    made: int
+    valid: int
+    folder: Path
+    files: tuple[Path, ...]
+    line: str
+
+
+Finish = Callable[["ResultSet"], Summary]
+
+
+class ResultSet:
+    """The results of one run: iterable while it runs, a table when it is done.
+
+    Every result is written to the run folder as it comes. Without a folder of the user's choice it
+    is a temporary one, which `save` moves away and which is otherwise removed with the ResultSet.
+    total: how many results there will be, where that is known.
+    """
+
+    def __init__(
+        self,
+        run: "Run",
+        stream: Iterator[Result],
+        total: int | None,
+        finish: Finish,
+        view: Callable[["pyarrow.Table"], str] | None = None,
+        temporary: "tempfile.TemporaryDirectory[str] | None" = None,
+    ) -> None:
+        self.run, self.total = run, total
+        self.stopped: int | None = None
+        self.usage: dict[str, float] = {}
+        self.began = time.perf_counter()
+        self._stream, self._finish, self._view = stream, finish, view
+        self._temporary = temporary
+        self._summary: Summary | None = None
+
+    def __iter__(self) -> Iterator[Result]:
+        """Results as they are done; what is yielded is written. A second pass reads the table."""
+        if self._summary is not None:
+            yield from self._read()
+            return
+        try:
+            for result in self._stream:
+                self.run.append(result)
+                for name, amount in result.usage.items():
+                    self.usage[name] = self.usage.get(name, 0) + amount
+                yield result
+        finally:
+            self.run.flush()
+
+    def __len__(self) -> int:
+        return self.finish().made
+
+    def finish(self) -> Summary:
+        """Run to the end, join the parts, and write the domain's files and record.json."""
+        if self._summary is None:
+            for _ in self:
+                pass
+            if self.stopped is not None:
+                raise Interrupted(self.stopped, self._how_to_go_on())
+            self._summary = self._finish(self)
+        return self._summary
+
+    def table(self) -> "pyarrow.Table":
+        """All results as an Arrow table, by id."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.finish().folder / "results.parquet")
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """All results as a pandas DataFrame, by id."""
+        frame: pandas.DataFrame = self.table().to_pandas()
+        return frame
+
+    def save(self, folder: str | Path) -> Path:
+        """Move the run folder, with all its files, to a folder that is not there yet."""
+        target = Path(folder).expanduser()
+        if target.exists() and any(target.iterdir()):
+            raise InputError(f"{target} is not empty: choose a new folder")
+        shutil.copytree(self.finish().folder, target, dirs_exist_ok=True)
+        return target
+
+    def __repr__(self) -> str:
+        if self._summary is None:
+            made = len(self.run.done)
+            return f"<ResultSet: {made} of {self.total or 'an unknown number of'} results so far>"
+        return f"<ResultSet: {self._summary.line}>"
+
+    def _repr_html_(self) -> str | None:
+        return None if self._view is None else self._view(self.table())
+
+    def _read(self) -> Iterator[Result]:
+        from foundation.table import to_results
+
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(self.finish().folder / "results.parquet").iter_batches():
+            yield from to_results(batch)
+
+    def _how_to_go_on(self) -> str:
+        of = f" of {self.total:,}" if self.total is not None else ""
+        return (
+            f"stopped: {len(self.run.done):,}{of} written; "
+            f"go on with the same command and resume={self.run.folder}"
+        )

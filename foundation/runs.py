@@ -1,0 +1,170 @@
+"""The run folder: parts written durably as results come, joined into one table at the end."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.durable import replacing, write_json
+from foundation.errors import RunFolderError
+from foundation.results import Result
+from foundation.table import schema, to_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_ROWS = 2048
+PART_SECONDS = 5.0
+
+
+def new_folder(root: Path, domain: str, model: str, task: str) -> Path:
+    """`root/<date>/<time>-<domain>-<model>-<task>-<random>`, not yet made."""
+    now = datetime.now()
+    name = f"{now:%H-%M-%S}-{domain}-{model}-{task}-{secrets.token_hex(2)}"
+    return root / f"{now:%Y-%m-%d}" / name
+
+
+class Done:
+    """The ids that are written: everything below a watermark and a few above it."""
+
+    def __init__(self) -> None:
+        self.below = 0
+        self.above: set[int] = set()
+
+    def add(self, number: int) -> None:
+        self.above.add(number)
+        while self.below in self.above:
+            self.above.remove(self.below)
+            self.below += 1
+
+    def __contains__(self, number: int) -> bool:
+        return number < self.below or number in self.above
+
+    def __len__(self) -> int:
+        return self.below + len(self.above)
+
+
+class Run:
+    """One run folder, held by this process alone.
+
+    columns: the task's own columns and their types. config: what must not differ on resume.
+    RunFolderError: the folder is held by another run, cannot be written, or has other settings.
+    """
+
+    def __init__(self, folder: Path, columns: Mapping[str, str], config: Mapping[str, Any]) -> None:
+        self.folder, self.columns, self.config = folder, columns, config
+        self.done = Done()
+        self.valid = self.refused = 0
+        self.refusal: str | None = None
+        self._waiting: list[Result] = []
+        self._flushed = time.monotonic()
+        try:
+            (folder / "parts").mkdir(parents=True, exist_ok=True)
+            self._lock = _hold(folder)
+            self._begin()
+        except OSError as error:
+            raise RunFolderError(f"cannot write to {folder}: {error.strerror}") from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether record.json, written last, is there."""
+        return (self.folder / "record.json").exists()
+
+    def append(self, result: Result) -> None:
+        """Take a result; it is on the disk after at most PART_ROWS others or PART_SECONDS."""
+        self._waiting.append(result)
+        if result.refused:
+            self.refused += 1
+            self.refusal = self.refusal or result.reason
+        full = len(self._waiting) >= PART_ROWS
+        if full or time.monotonic() - self._flushed > PART_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the waiting results as one part: written, synced, renamed."""
+        import pyarrow.parquet as pq
+
+        if self._waiting:
+            rows = to_table(self._waiting, self.columns)
+            ids = [result.id for result in self._waiting]
+            name = f"{min(ids):012d}-{max(ids):012d}-{secrets.token_hex(4)}.parquet"
+            with replacing(self.folder / "parts" / name) as part:
+                pq.write_table(rows, part, compression="zstd")
+            for result in self._waiting:
+                self.done.add(result.id)
+                self.valid += result.valid
+            self._waiting.clear()
+        self._flushed = time.monotonic()
+
+    @property
+    def usable(self) -> bool:
+        """Whether any input could be used."""
+        return self.refused < len(self.done)
+
+    def rows(self) -> "Iterator[pa.RecordBatch]":
+        """What the parts hold in the order of ids, a batch at a time and each id once."""
+        from foundation.join import ordered
+
+        return ordered(sorted((self.folder / "parts").glob("*.parquet")), schema(self.columns))
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """Write record.json, which makes the run finished."""
+        write_json(self.folder / "record.json", values)
+
+    def discard_parts(self) -> None:
+        """Remove the parts, once the table and record.json hold all they held."""
+        shutil.rmtree(self.folder / "parts", ignore_errors=True)
+
+    def close(self) -> None:
+        """Let another run hold the folder."""
+        self._lock.close()
+
+    def _begin(self) -> None:
+        """Write config.json, or compare with the one there and read what is done."""
+        path = self.folder / "config.json"
+        if path.exists():
+            _same(json.loads(path.read_text()), json.loads(json.dumps(self.config, default=str)))
+        else:
+            write_json(path, self.config)
+        import pyarrow.parquet as pq
+
+        for leftover in (self.folder / "parts").glob(".*.part"):
+            leftover.unlink()
+        for part in sorted((self.folder / "parts").glob("*.parquet")):
+            rows = pq.read_table(part, columns=["id", "valid"])
+            for number, valid in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+                self.valid += valid and number not in self.done
+                self.done.add(number)
+
+
+def _hold(folder: Path) -> Any:
+    """Lock the folder; the kernel frees it however the process ends."""
+    handle = (folder / ".lock").open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        holder = handle.read().strip() or "another process"
+        handle.close()
+        raise RunFolderError(
+            f"{folder} is held by {holder}: wait for it or choose another folder"
+        ) from None
+    handle.truncate(0)
+    handle.write(f"process {os.getpid()}")
+    handle.flush()
+    return handle
+
+
+def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if changed:
+        what = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed)
+        raise RunFolderError(
+            f"resume with the settings the run began with, or choose a new folder ({what})"
+        )

@@ -1,0 +1,57 @@
+"""Results as Arrow: the columns every table has, then the domain's own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from foundation.results import Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COMMON = {
+    "id": "int64",
+    "input": "string",
+    "output": "string",
+    "valid": "bool",
+    "reason": "string",
+    "seed": "int64",
+    "model": "string",
+    "revision": "string",
+}
+
+
+def arrow_type(name: str) -> "pa.DataType":
+    """An Arrow type from its name; `list<...>` and `vector<width>` (fixed-size float32) too."""
+    import pyarrow as pa
+
+    if name.startswith("list<"):
+        return pa.list_(arrow_type(name[5:-1]))
+    if name.startswith("vector<"):
+        return pa.list_(pa.float32(), int(name[7:-1]))
+    return pa.type_for_alias(name)
+
+
+def schema(columns: Mapping[str, str]) -> "pa.Schema":
+    """The table's schema: COMMON, then `columns`."""
+    import pyarrow as pa
+
+    return pa.schema([(name, arrow_type(kind)) for name, kind in {**COMMON, **columns}.items()])
+
+
+def to_table(results: Sequence[Result], columns: Mapping[str, str]) -> "pa.Table":
+    """Results -> table; a check that a result lacks is null."""
+    import pyarrow as pa
+
+    values: dict[str, list[Any]] = {
+        name: [getattr(result, name) for result in results] for name in COMMON
+    }
+    for name in columns:
+        values[name] = [result.checks.get(name) for result in results]
+    return pa.table(values, schema=schema(columns))
+
+
+def to_results(rows: "pa.RecordBatch") -> Iterator[Result]:
+    """The inverse of `to_table`."""
+    for row in rows.to_pylist():
+        common = {name: row.pop(name) for name in COMMON}
+        yield Result(**common, checks=row)

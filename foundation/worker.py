@@ -1,0 +1,113 @@
+"""A function run in other processes, chunk by chunk, beside the model.
+
+Each worker is a plain Python process fed over its standard input. It therefore needs nothing of the
+caller's main module (a notebook has none), and it ends when its input ends, however the caller died.
+"""
+
+import contextlib
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import IO, Any
+
+from foundation.errors import FoundationError
+
+
+class Workers:
+    """`function` is `module:function(values, *arguments) -> list`, one answer a value.
+
+    A worker that dies is replaced and its chunk tried again, halved until the value that kills it
+    stands alone; that value's answer is `died(reason)`.
+    """
+
+    def __init__(self, function: str, arguments: tuple[Any, ...], count: int, died: Any) -> None:
+        self._command = [sys.executable, "-m", "foundation.worker", function]
+        self._arguments, self._died = arguments, died
+        self._own = threading.local()
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._pool = ThreadPoolExecutor(count)
+        for _ in range(count):
+            self._pool.submit(self._process)
+
+    def submit(self, values: Sequence[Any]) -> "Future[list[Any]]":
+        """Have a chunk answered; the future's list is as long as `values`."""
+        return self._pool.submit(self._answer, list(values))
+
+    def close(self) -> None:
+        """End the workers; what is under way is lost."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+    def _answer(self, values: list[Any]) -> list[Any]:
+        try:
+            return self._ask(values)
+        except (EOFError, OSError):
+            self._own.process = None
+        if len(values) == 1:
+            return [self._died("the check of this value ended its process")]
+        half = len(values) // 2
+        return self._answer(values[:half]) + self._answer(values[half:])
+
+    def _ask(self, values: list[Any]) -> list[Any]:
+        process = self._process()
+        assert process.stdin and process.stdout
+        _write(process.stdin, (values, self._arguments))
+        kind, answer = _read(process.stdout)
+        if kind == "error":
+            raise FoundationError(answer)
+        return list(answer)
+
+    def _process(self) -> "subprocess.Popen[bytes]":
+        process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
+        if process is None:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,  # Ctrl-C is the caller's to handle
+            )
+            self._running.append(process)
+            self._own.process = process
+        return process
+
+
+def _write(stream: IO[bytes], value: Any) -> None:
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(struct.pack("<Q", len(data)) + data)
+    stream.flush()
+
+
+def _read(stream: IO[bytes]) -> Any:
+    head = stream.read(8)
+    if len(head) < 8:
+        raise EOFError
+    return pickle.loads(stream.read(struct.unpack("<Q", head)[0]))
+
+
+def _serve(reference: str) -> None:
+    """Answer chunks from standard input on the true standard output until there are no more."""
+    from foundation.registry import resolve
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library's print must not corrupt the answers
+    function = resolve(reference)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            values, arguments = _read(sys.stdin.buffer)
+            try:
+                answer = ("answer", function(values, *arguments))
+            except Exception as error:
+                answer = ("error", f"{reference} failed: {type(error).__name__}: {error}")
+            _write(answers, answer)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
