@@ -30,7 +30,7 @@ DOMAIN = Domain(
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
-    suites={"moses": f"{_HERE}.metrics:moses_suite"},
+    suites={"moses": f"{_HERE}.suite:run"},
     tasks={
         "generate": Task(
             request=f"{_HERE}.inputs:Generate",
