@@ -1,0 +1,79 @@
+"""The next token from logits and one random number a row."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from foundation.errors import RequestError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a token is chosen.
+
+    temperature: divides the logits, 0 to 10; 0 takes the likeliest token.
+    top_k: only the k likeliest, 0 for all. top_p: only the likeliest that together hold this share
+    (Holtzman et al. 2020), above 0, at most 1. min_p: only those at least this share as likely as
+    the likeliest (Nguyen et al. 2024), 0 to 1.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within("temperature", self.temperature, 0.0, 10.0)
+        _within("top_p", self.top_p, 0.0, 1.0)
+        _within("min_p", self.min_p, 0.0, 1.0)
+        if self.top_p == 0:
+            raise RequestError("top_p must be above 0")
+        if isinstance(self.top_k, bool) or not isinstance(self.top_k, int) or self.top_k < 0:
+            raise RequestError(f"top_k must be a whole number of at least 0, got {self.top_k}")
+
+
+def choose(
+    logits: "torch.Tensor", uniform: "torch.Tensor", choices: "list[Choice]"
+) -> "torch.Tensor":
+    """Logits [rows, vocabulary] float32, uniform [rows] in [0, 1) -> tokens [rows].
+
+    The cumulative distribution is inverted in the vocabulary's own order, so that a row's token
+    depends on nothing but its logits and its number.
+    """
+    import torch
+
+    temperature = torch.tensor([choice.temperature for choice in choices])[:, None]
+    best = logits.argmax(dim=-1)
+    if bool((temperature == 0).all()):
+        return best
+    weights = torch.softmax(logits / temperature.clamp(min=1e-6), dim=-1)
+    weights = _narrowed(weights, choices)
+    total = weights.cumsum(dim=-1)
+    points = uniform[:, None] * total[:, -1:]
+    drawn = (total <= points).sum(dim=-1).clamp(max=logits.shape[-1] - 1)
+    return torch.where(temperature[:, 0] == 0, best, drawn)
+
+
+def _narrowed(weights: "torch.Tensor", choices: "list[Choice]") -> "torch.Tensor":
+    """Weights of zero outside top_k, top_p and min_p."""
+    import torch
+
+    if any(choice.min_p for choice in choices):
+        floor = torch.tensor([choice.min_p for choice in choices])[:, None]
+        weights = weights.masked_fill(weights < floor * weights.amax(-1, keepdim=True), 0.0)
+    if all(choice.top_k == 0 and choice.top_p == 1 for choice in choices):
+        return weights
+    ordered, order = weights.sort(dim=-1, descending=True)
+    ranks = torch.arange(weights.shape[-1])[None]
+    most = torch.tensor([choice.top_k or weights.shape[-1] for choice in choices])[:, None]
+    share = torch.tensor([choice.top_p for choice in choices])[:, None]
+    outside = (ranks >= most) | ((ordered.cumsum(-1) - ordered >= share) & (share < 1))
+    return weights.scatter(-1, order, ordered.masked_fill(outside, 0.0))
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:
+        raise RequestError(f"{name} must be a number from {low:g} to {high:g}, got {value}")
