@@ -1,0 +1,7 @@
+"""`python -m foundation`."""
+
+import sys
+
+from foundation.cli import main
+
+sys.exit(main())

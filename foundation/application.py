@@ -1,0 +1,174 @@
+"""The Hydra application: composes a configuration and runs its command, once or in a sweep."""
+
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation import arguments, failures
+from foundation.commands import Job
+from foundation.errors import InputError, RunFolderError
+from foundation.groups import OWN, groups
+from foundation.log import logging_to
+from foundation.registry import conf_folders, resolve
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+COMMANDS = {
+    "evaluate": "foundation.commands.evaluate:run",
+    "fetch": "foundation.commands.fetch:run",
+    "tune": "foundation.commands.tune:run",
+}
+PLAIN = "foundation.commands.run:run"
+# What a run folder holds before anything is made.
+BOOKKEEPING = {".lock", "config.json", "overrides.json", "parts"}
+
+
+def run(typed: Sequence[str]) -> int:
+    """Run what was typed; the exit code, the worst one of a sweep."""
+    typed = arguments.remembered(typed)
+    added = arguments.config_dirs(typed)
+    ready = arguments.prepare(typed, groups([*map(str, conf_folders()), *added]))
+    sweep = _Sweep(tuple(f"--config-dir={Path(folder).absolute()}" for folder in added))
+    with _hydra(ready) as start:
+        try:
+            start(sweep.job)
+        except SystemExit as ended:  # Hydra's own --hydra-help, or a stopped sweep
+            return ended.code if isinstance(ended.code, int) else 0
+        except OSError as error:  # Hydra makes the run folder
+            if error.errno in failures.FULL:
+                raise
+            raise RunFolderError(
+                f"cannot make {error.filename}: {error.strerror}; choose another folder"
+            ) from error
+        except Exception as error:
+            from hydra.errors import HydraException
+            from omegaconf.errors import OmegaConfBaseException
+
+            if not isinstance(error, HydraException | OmegaConfBaseException):
+                raise
+            raise arguments.translate(error, arguments.settings(Path(OWN))) from error
+        finally:
+            sweep.summarise()
+    return max(sweep.codes, default=0)
+
+
+@contextmanager
+def _hydra(ready: Sequence[str]) -> "Iterator[Callable[[Callable[[DictConfig], None]], None]]":
+    """Hydra on our arguments and configuration, raising its errors instead of printing them."""
+    import hydra
+    from hydra.core.plugins import Plugins
+
+    _register_resolvers()
+    Plugins.instance().register(_search_path_plugin())
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *ready]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        decorate = hydra.main(config_path=OWN, config_name="config", version_base="1.3")
+        yield lambda job: decorate(job)()
+    finally:
+        sys.argv = argv
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if full is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _register_resolvers() -> None:
+    from omegaconf import OmegaConf
+
+    def run_name(model: str, task: str) -> str:
+        return f"{slug(model)}-{task}-{secrets.token_hex(2)}"
+
+    def slug(name: str) -> str:
+        return name.replace("/", "-")
+
+    def folder(chosen: str | None, default: str) -> str:
+        return str(Path(chosen).expanduser()) if chosen else default
+
+    OmegaConf.register_new_resolver("run_name", run_name, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver("folder", folder, replace=True)
+
+
+def _search_path_plugin() -> type[Any]:
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class OtherPackages(SearchPathPlugin):
+        """The conf/ of each package that brings a domain, after ours."""
+
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in conf_folders()[1:]:
+                search_path.append(provider="foundation", path=f"file://{folder}")
+
+    return OtherPackages
+
+
+class _Sweep:
+    """The jobs of one command line, most often one; `flags` were typed beside its overrides."""
+
+    def __init__(self, flags: tuple[str, ...]) -> None:
+        self.flags = flags
+        self.codes: list[int] = []
+        self.folders: list[Path] = []
+        self.root: Path | None = None
+
+    def job(self, config: "DictConfig") -> None:
+        """Run one job; its error becomes one line and a code, so that the next job runs."""
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
+
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        if hydra.mode is not None and hydra.mode.name == "MULTIRUN":
+            self.root = folder.parent
+        self.folders.append(folder)
+        values = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(values, dict)
+        typed = (*self.flags, *hydra.overrides.task)
+        job = Job({str(k): v for k, v in values.items()}, folder, typed)
+        self.codes.append(_run_job(job))
+        if self.codes[-1] > 128:
+            sys.exit(self.codes[-1])
+
+    def summarise(self) -> None:
+        if self.root is not None:
+            from foundation.commands.sweep import summarise
+
+            failures.say(summarise(self.root, self.folders, self.codes))
+
+
+def _run_job(job: Job) -> int:
+    name = str(job.group("task").get("name"))
+    command: Callable[[Job], str] = resolve(COMMANDS.get(name, PLAIN))
+    present = {path.name for path in job.folder.iterdir()}
+    code, refused = 0, False
+    with logging_to(job.folder / "run.log"):
+        try:
+            if "config.json" not in present and present - BOOKKEEPING:
+                raise RunFolderError(
+                    f"{job.folder} is not empty and no run's: choose another folder"
+                )
+            arguments.check_seed(job.config["seed"])
+            failures.say(command(job))
+        except BaseException as error:
+            code, refused = failures.told(error, job.folder), isinstance(error, InputError)
+    if not present and (refused or not job.remembered.exists()):
+        _tidy(job.folder)
+    return code
+
+
+def _tidy(folder: Path) -> None:
+    """What made nothing leaves no folders behind."""
+    made = any((folder / "parts").glob("*"))
+    if not made and {path.name for path in folder.iterdir()} <= BOOKKEEPING:
+        shutil.rmtree(folder)
+        with suppress(OSError):
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()

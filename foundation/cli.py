@@ -1,0 +1,52 @@
+"""The command `foundation`.
+
+--help, --version, --completion and task=models are answered here, before Hydra is imported.
+"""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what `argv` (the command line's words by default) asks; the exit code."""
+    typed = list(sys.argv[1:] if argv is None else argv)
+    from foundation.failures import say, told
+    from foundation.signals import ending
+
+    try:
+        with ending():
+            line = _answer(typed)
+            if line is not None:
+                if line:
+                    say(line)
+                return 0
+            from foundation.application import run
+
+            return run(typed)
+    except BaseException as error:
+        return told(error)
+
+
+def _answer(typed: Sequence[str]) -> str | None:
+    """What can be said without running anything."""
+    if typed[:1] == ["--complete"]:
+        from foundation.completion import candidates
+
+        return "\n".join(candidates(typed[2:]))
+    if "--help" in typed or "-h" in typed:
+        from foundation.help import text
+
+        return text()
+    if "--version" in typed:
+        from importlib.metadata import version
+
+        return f"foundation {version('foundation-toolkit')}"
+    if "--completion" in typed:
+        from foundation.completion import script
+
+        return script("".join(typed[typed.index("--completion") + 1 :][:1])).rstrip()
+    if "task=models" in typed:
+        from foundation.commands.models import answer
+
+        return answer([word for word in typed if word != "task=models"])
+    return None

@@ -1,0 +1,46 @@
+"""What `task=<name>` runs: a small file each for what is no plain task of a model.
+
+run.py        every task of a domain: requests -> results
+tune.py       train or fine-tune a model
+evaluate.py   measure a model with a suite
+fetch.py      bring all that a configuration needs
+models.py     what there is; answered without Hydra
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation.durable import write_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a command.
+
+    config: the whole configuration, resolved. folder: where it writes; made, perhaps empty.
+    overrides: what was typed, as Hydra takes it.
+    """
+
+    config: Mapping[str, Any]
+    folder: Path
+    overrides: tuple[str, ...]
+
+    @property
+    def remembered(self) -> Path:
+        """The file that keeps what was typed, so that `resume=<folder>` alone goes on."""
+        return self.folder / "overrides.json"
+
+    def remember(self) -> None:
+        """Write it, unless the run is a resumed one."""
+        if not self.remembered.exists():
+            write_json(self.remembered, [o for o in self.overrides if not o.startswith("resume=")])
+
+    def group(self, name: str) -> dict[str, Any]:
+        """The chosen configuration of a group; empty where none was chosen."""
+        return dict(self.config.get(name) or {})
+
+    def task(self) -> dict[str, Any]:
+        """The settings given for the task, without its name."""
+        return {key: value for key, value in self.group("task").items() if key != "name"}
