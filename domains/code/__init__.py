@@ -1,0 +1,1 @@
+"""Code: language models over program text, judged by running what they wrote."""
