@@ -30,21 +30,20 @@ class SmilesGru:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
+        from foundation.domains.molecule.scripts import StarterScript
         from foundation.domains.molecule.training import read
-        from foundation.precision import fastest
 
         if placement.threads:
             torch.set_num_threads(placement.threads)
-        dtype = fastest(placement.device) if placement.dtype == "auto" else placement.dtype
         try:
             parts = read(folder)
         except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise SourceError(f"{folder} holds no SMILES model: {str(error).splitlines()[0]}") from error
+            reason = str(error).partition("\n")[0]
+            raise SourceError(f"{folder} holds no SMILES model: {reason}") from error
         self.network = parts.network.eval().to(placement.device)
-        self._tokenizer = parts.tokenizer
-        self._device, self._dtype = placement.device, getattr(torch, dtype)
+        self.script = StarterScript(parts.tokenizer)
+        self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
         self.width = self.network.shape.width
-        self.dtype = dtype
 
     def key(self, task: str, request: Any) -> Hashable:
         return ()
@@ -56,55 +55,21 @@ class SmilesGru:
         from foundation.domains.molecule.stepper import Stepper
 
         stepper = Stepper(self.network, count, self._device, self._dtype)
-        return Sampling(stepper, self._tokenizer, count)
+        return Sampling(stepper, self.script, count)
 
     def run(
         self, task: str, batch: Sequence[Molecule], draws: Draws
     ) -> Iterator[tuple[int, Output]]:
-        """Embed or score; a molecule that RDKit cannot read is refused with its reason."""
-        from foundation.domains.molecule.checks import check
+        """Embed or score; a molecule that cannot be read or written is refused with its reason."""
+        from foundation.domains.molecule.reading import read_molecules
 
-        answers = check([request.smiles for request in batch], ["canonical"])
-        good = [row for row, answer in enumerate(answers) if answer["valid"]]
-        for row, answer in enumerate(answers):
-            if not answer["valid"]:
-                yield row, Output(batch[row].smiles, reason=answer["reason"], refused=True)
-        if good:
-            smiles = [answers[row]["canonical"] for row in good]
-            outputs = self._embed(smiles) if task == "embed" else self._score(smiles)
-            yield from zip(good, outputs, strict=True)
+        return read_molecules(self, task, batch, self._device)
+
+    def states(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        return self.network(tokens)
+
+    def logits(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        return self.network.logits(self.network(tokens))
 
     def close(self) -> None:
         del self.network
-
-    def _embed(self, smiles: Sequence[str]) -> Iterator[Output]:
-        """The mean over tokens of the last layer's states, float32 [width]."""
-        states, tokens = self._states(smiles)
-        real = (tokens[:, 1:] != 0).unsqueeze(-1)
-        means = (states * real).sum(1) / real.sum(1)
-        for text, vector in zip(smiles, means.cpu().numpy(), strict=True):
-            yield Output(text, extra={"canonical": text, "embedding": vector})
-
-    def _score(self, smiles: Sequence[str]) -> Iterator[Output]:
-        """The natural log-likelihood of the canonical SMILES, its end included."""
-        import torch
-
-        states, tokens = self._states(smiles)
-        target = tokens[:, 1:]
-        with torch.inference_mode():
-            logs = torch.log_softmax(self.network.logits(states), dim=-1)
-        each = logs.gather(-1, target.unsqueeze(-1)).squeeze(-1) * (target != 0)
-        counts = (target != 0).sum(1).tolist()
-        for text, total, count in zip(smiles, each.sum(1).tolist(), counts, strict=True):
-            yield Output(text, extra={"log_likelihood": total, "tokens": count})
-
-    def _states(self, smiles: Sequence[str]) -> "tuple[torch.Tensor, torch.Tensor]":
-        """SMILES -> (states [rows, time, width], tokens [rows, time + 1], padded with 0)."""
-        import torch
-
-        from foundation.domains.molecule.tokenizer import BEGIN, pad
-
-        tokens = torch.tensor(pad(self._tokenizer, smiles, [BEGIN] * len(smiles)))
-        tokens = tokens.to(self._device)
-        with torch.inference_mode():
-            return self.network(tokens[:, :-1]), tokens

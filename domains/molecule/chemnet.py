@@ -86,7 +86,8 @@ class ChemNet(nn.Module):
             features = nn.functional.selu(convolution(_pad_as_keras(features)))
         states, _ = self.backward_lstm(features.transpose(1, 2).flip(1))
         states, _ = self.forward_lstm(states.flip(1))
-        last: torch.Tensor = states[:, -1]
+        # A view would keep the states of every position for as long as the answer lives.
+        last: torch.Tensor = states[:, -1].clone()
         return last
 
     @torch.inference_mode()

@@ -13,10 +13,12 @@ class Prompt:
     """What the model goes on from. smiles: "" for a new molecule.
 
     randomised: whether it is written in an order that is not the canonical one.
+    anew: whether what was written before is given up.
     """
 
     smiles: str = ""
     randomised: bool = False
+    anew: bool = False
 
 
 class Plan(Protocol):

@@ -33,10 +33,9 @@ class Stepper:
 
     def step(self, tokens: Tensor) -> Tensor:
         """One token for each row [rows] -> float32 logits of the next one [rows, vocabulary]."""
-        gates = self._first[tokens.to(self._first.device)]
-        for layer in range(len(self._state)):
-            if layer:
-                gates = functional.linear(output, self._input[layer], self._input_bias[layer])
+        output = self._advance(0, self._first[tokens.to(self._first.device)])
+        for layer in range(1, len(self._state)):
+            gates = functional.linear(output, self._input[layer], self._input_bias[layer])
             output = self._advance(layer, gates)
         return functional.linear(output, self._embedding, self._bias).float().cpu()
 

@@ -25,7 +25,8 @@ class Targeted:
         if reason is None or following.refused:
             return replace(following, extra={**following.extra, "attempts": self._made})
         if self._left:
-            return self._plan.follow(None)
+            again = self._plan.follow(None)
+            return replace(again, anew=True) if isinstance(again, Prompt) else again
         extra = {**following.extra, "attempts": self._made}
         reason = f"no molecule met the targets in {self._made} attempts; the last: {reason}"
         return replace(following, reason=reason, extra=extra)

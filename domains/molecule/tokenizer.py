@@ -42,7 +42,7 @@ def read(path: Path) -> "Tokenizer":
 
 
 def pad(tokenizer: "Tokenizer", smiles: Sequence[str], begin: Sequence[int]) -> list[list[int]]:
-    """SMILES -> begin, tokens, END, then PAD to the longest; `begin` is BEGIN or RANDOM for each."""
+    """SMILES -> begin, tokens, END, then PAD to the longest; `begin`: BEGIN or RANDOM for each."""
     encoded = tokenizer.encode_batch(list(smiles), add_special_tokens=False)
     tokens = [[first, *e.ids, END] for first, e in zip(begin, encoded, strict=True)]
     longest = max(map(len, tokens))

@@ -65,7 +65,7 @@ class SmilesTraining:
 
         tokens = batch["tokens"]
         target = tokens[:, 1:].flatten()
-        # All positions, so that only lengths make shapes: the CPU's kernels are built for each shape.
+        # Of all positions: the CPU builds kernels for each shape, so only lengths may vary.
         logits = self.network.logits(self.network(tokens[:, :-1])).flatten(0, 1).float()
         total = functional.cross_entropy(logits, target, ignore_index=0, reduction="sum")
         return total, int((target != 0).sum())

@@ -56,7 +56,8 @@ def test_rows_keep_the_order_and_the_columns_asked_for() -> None:
 
 
 def test_columns_that_are_the_models_own_are_passed_over() -> None:
-    assert check(["C"], ["rings", "log_likelihood"]) == [{"valid": True, "reason": None, "rings": 0}]
+    (row,) = check(["C"], ["rings", "log_likelihood"])
+    assert row == {"valid": True, "reason": None, "rings": 0}
 
 
 def test_what_has_no_inchikey_is_valid_all_the_same() -> None:

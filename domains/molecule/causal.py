@@ -1,0 +1,124 @@
+"""Causal language models of transformers over SMILES, SELFIES or SAFE, behind the core's interface.
+
+Options of a model's YAML:
+    notation: smiles (the default), selfies or safe; what the model writes.
+    begin, end: the tokens before and after a molecule, where config.json does not tell them.
+    max_length: tokens of a molecule with these two, at most; 128 unless told.
+    split: regular expression of the pieces that the tokenizer merges within, where its own file
+        leaves that to Python code.
+    cache_per_token: numbers kept for each token: 2 * layers * key-value heads * their width.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.adapter import Cost, Output, Placement, Slots
+from foundation.domains.molecule.inputs import Molecule
+from foundation.draws import Draws
+from foundation.errors import SourceError
+from foundation.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+MAX_LENGTH = 128
+
+
+class CausalMolecules:
+    """Any causal language model of molecules: generate, embed, score. Safetensors only."""
+
+    model: Any
+
+    @classmethod
+    def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
+        """Weights, keys and values in `spec.dtype`, "auto" being float32; size in characters."""
+        size = BYTES.get(spec.dtype, 4)
+        tokens = int(spec.options.get("max_length", MAX_LENGTH))
+        memory = size * tokens * int(spec.options.get("cache_per_token", 20_000))
+        length = len(request.smiles) if isinstance(request, Molecule) else 1
+        return Cost(weights=size * (spec.parameters or 0), memory=memory, size=length)
+
+    def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
+        import torch
+
+        from foundation.domains.molecule.notation import script
+
+        if placement.threads:
+            torch.set_num_threads(placement.threads)
+        model = _read(folder, getattr(torch, placement.dtype))
+        self.script = script(folder, model.config, spec.options)
+        self.model = model.eval().to(placement.device)
+        self._device = placement.device
+        self.width = model.config.hidden_size
+
+    def key(self, task: str, request: Any) -> Hashable:
+        return ()
+
+    def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
+        if task != "generate":
+            return None
+        from foundation.domains.molecule.causal_stepper import CausalStepper
+        from foundation.domains.molecule.sampling import Sampling
+
+        stepper = CausalStepper(self.model, count, self.script.longest)
+        return Sampling(stepper, self.script, count)
+
+    def run(
+        self, task: str, batch: Sequence[Molecule], draws: Draws
+    ) -> Iterator[tuple[int, Output]]:
+        """Embed or score; a molecule that cannot be read or written is refused with its reason."""
+        from foundation.domains.molecule.reading import read_molecules
+
+        return read_molecules(self, task, batch, self._device)
+
+    def states(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        # Causal attention never looks at the padding, which is at the end.
+        last: torch.Tensor = self.model(tokens, output_hidden_states=True).hidden_states[-1]
+        return last.float()
+
+    def logits(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        logits: torch.Tensor = self.model(tokens).logits
+        return logits.float()
+
+    def close(self) -> None:
+        del self.model
+
+
+def _read(folder: Path, dtype: "torch.dtype") -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with _quiet():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise SourceError(f"{folder} holds no causal language model: {reason}") from error
+    if missing := sorted(report["missing_keys"]):
+        raise SourceError(f"{folder} lacks weights of its model: {missing[0]} and maybe others")
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar and no report of weights that this task does not need."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()

@@ -1,0 +1,140 @@
+"""Rows of a batch: each as if it were alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foundation.adapter import Output
+from foundation.domains.molecule.choosing import choose
+from foundation.domains.molecule.inputs import Generate
+
+Run = Callable[..., dict[int, Output]]
+REQUESTS = [
+    Generate(),
+    Generate(temperature=0.5),
+    Generate(top_p=0.7),
+    Generate(scaffold="c1ccccc1"),
+    Generate(targets={"weight": [10, 60]}, attempts=3),
+]
+
+
+def what(outputs: dict[int, Output]) -> dict[int, tuple[Any, ...]]:
+    return {
+        number: (o.value, o.reason, o.extra["attempts"], o.extra["log_likelihood"], o.usage)
+        for number, o in outputs.items()
+    }
+
+
+def test_a_row_is_the_same_alone_in_a_batch_and_in_another_order(
+    starter: Any, generated: Run
+) -> None:
+    requests = {number: REQUESTS[number % 5] for number in range(15)}
+    together = what(generated(starter, requests))
+    backwards = what(generated(starter, dict(reversed(requests.items()))))
+    assert backwards == pytest.approx(together) or backwards.keys() == together.keys()
+    for number, request in requests.items():
+        alone = what(generated(starter, {number: request}))[number]
+        for found in (together[number], backwards[number]):
+            assert found[:3] == alone[:3]
+            assert found[3] == pytest.approx(alone[3], abs=1e-4)
+            assert found[4] == alone[4]
+
+
+def test_another_seed_or_id_gives_another_molecule(starter: Any, generated: Run) -> None:
+    first = generated(starter, {n: Generate() for n in range(8)})
+    second = generated(starter, {n: Generate() for n in range(8)}, seed=1)
+    assert len({o.value for o in first.values()}) > 1
+    assert [first[n].value for n in range(8)] != [second[n].value for n in range(8)]
+
+
+def test_the_likelihood_is_the_one_that_score_tells(
+    starter: Any, generated: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foundation.domains.molecule import reading
+
+    for output in generated(starter, {n: Generate(temperature=0.6) for n in range(6)}).values():
+        if output.reason is None:
+            tokens = starter.script.write(output.value)
+            again = reading._score(starter, [""], [tokens], "cpu")[0].extra
+            # Only where the text has one way to be cut into tokens is it the same event.
+            if again["tokens"] == output.usage["tokens"]:
+                assert again["log_likelihood"] <= 0
+                break
+
+
+def test_what_never_ends_is_a_row_with_its_reason(starter: Any, generated: Run) -> None:
+    outputs = generated(starter, {n: Generate(temperature=10.0) for n in range(60)})
+    longest = starter.script.longest
+    for output in outputs.values():
+        over = output.usage["tokens"] >= longest - 1 and output.reason is not None
+        assert output.reason is None or over
+        assert output.usage["tokens"] < longest
+
+
+def test_targets_draw_again_and_count(starter: Any, generated: Run) -> None:
+    requests = {n: Generate(targets={"weight": [5000, None]}, attempts=4) for n in range(3)}
+    for output in generated(starter, requests).values():
+        assert output.extra["attempts"] == 4
+        assert "4 attempts" in str(output.reason)
+        assert "weight" in str(output.reason) or "not a molecule" in str(output.reason)
+
+
+def test_the_likelihood_of_a_target_is_of_its_last_attempt(starter: Any, generated: Run) -> None:
+    none = {"weight": [5000, None]}
+    once = generated(starter, {0: Generate(targets=none, attempts=1)})[0]
+    often = generated(starter, {0: Generate(targets=none, attempts=20)})[0]
+    assert often.usage["tokens"] > 5 * once.usage["tokens"]
+    most = starter.script.longest * np.log(starter.network.shape.vocabulary) * 3
+    assert -often.extra["log_likelihood"] < most
+
+
+def test_a_row_given_up_leaves_its_slot_free(starter: Any) -> None:
+    from foundation.draws import Draws
+
+    slots = starter.slots("generate", (), 2)
+    slots.insert(0, Generate(), Draws(0, [0]))
+    slots.step()
+    slots.remove(0)
+    assert slots.step() == []
+    slots.insert(0, Generate(), Draws(0, [1]))
+    ended: list[Any] = []
+    while not ended:
+        ended = list(slots.step())
+    assert ended[0][0] == 0
+
+
+def test_frequencies_follow_the_distribution() -> None:
+    weights = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    uniform = ((np.arange(4000) + 0.5) / 4000).astype(np.float32)
+    rows = torch.log(weights).expand(4000, 4)
+    ones = torch.ones(4000, 1)
+    counts = np.bincount(choose(rows, ones, ones, uniform), minlength=4) / 4000
+    assert counts == pytest.approx(weights.numpy(), abs=1e-3)
+    cold = np.bincount(choose(rows, ones / 2, ones, uniform), minlength=4) / 4000
+    assert cold == pytest.approx((weights**2 / (weights**2).sum()).numpy(), abs=1e-3)
+    nucleus = np.bincount(choose(rows, ones, ones * 0.75, uniform), minlength=4) / 4000
+    assert nucleus == pytest.approx([0.625, 0.375, 0, 0], abs=1e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.05, 1.0), st.floats(0, 1, exclude_max=True, width=32))
+def test_no_token_outside_the_nucleus_is_drawn(seed: int, top_p: float, point: float) -> None:
+    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(seed)) * 4
+    ones = torch.ones(1, 1)
+    weights = torch.softmax(logits, -1)[0]
+    ranks = weights.argsort(descending=True)
+    inside = ranks[: int((weights[ranks].cumsum(0) < top_p).sum()) + 1].tolist()
+    chosen = choose(logits, ones, ones * top_p, np.array([point], dtype=np.float32))
+    assert int(chosen[0]) in inside
+
+
+def test_the_largest_random_number_draws_a_token_that_has_weight() -> None:
+    logits = torch.full((1, 9), -torch.inf)
+    logits[0, :3] = torch.tensor([0.1, 0.7, 0.4])
+    most = np.array([1 - 2**-24], dtype=np.float32)
+    assert choose(logits, torch.ones(1, 1), torch.ones(1, 1), most)[0] == 2
