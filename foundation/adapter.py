@@ -42,7 +42,8 @@ class Output:
 
     value: the plain answer (a SMILES, a label, an array). reason: why there is none; None is well.
     refused: the input could not be used, which is the user's to mend.
-    usage: units the domain names, e.g. tokens. extra: columns beside the checks, e.g. log-likelihood.
+    usage: units the domain names, e.g. tokens. extra: columns beside the checks', such as a
+        log-likelihood.
     """
 
     value: Any

@@ -3,12 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation.results import Result
 from foundation.stream import Made
 from foundation.worker import Workers
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 CHUNK = 64
 CHUNK_SECONDS = 0.25
@@ -19,13 +21,17 @@ class Checker:
     """Adds a task's checks to outputs.
 
     check: `module:function(values, columns) -> list of dicts` or None, where every value is valid.
-    columns: the checks wanted, None for all.
+    columns: the checks wanted, None for all. common: what all results share, e.g. the seed.
     """
 
     def __init__(
-        self, check: str | None, columns: Sequence[str] | None, seed: int, processes: int
+        self,
+        check: str | None,
+        columns: Sequence[str] | None,
+        processes: int,
+        common: Mapping[str, Any],
     ) -> None:
-        self._seed, self._processes = seed, processes
+        self._processes, self._common = processes, common
         self._workers = None if check is None else Workers(check, (columns,), processes, _died)
 
     def results(self, made: Iterable[Made]) -> Iterator[Result]:
@@ -58,17 +64,19 @@ class Checker:
 
     def _result(self, pair: Made, checks: Checks) -> Result:
         item, output = pair
-        reason = output.reason or checks.get("reason")
+        checks = dict(checks)
+        valid, reason = checks.pop("valid", True), checks.pop("reason", None)
+        reason = output.reason or reason
         return Result(
             id=item.id,
             input=item.input,
             output=output.value,
-            valid=reason is None and checks.get("valid", True),
+            valid=reason is None and valid,
             reason=reason,
-            seed=self._seed,
             checks={**checks, **output.extra},
             refused=output.refused,
             usage=output.usage,
+            **self._common,
         )
 
 

@@ -25,7 +25,9 @@ def philox(counter: "NDArray[np.uint32]", key: "NDArray[np.uint32]") -> "NDArray
     for turn in range(10):
         first = words[0] * np.uint64(_MULTIPLY[0])
         second = words[2] * np.uint64(_MULTIPLY[1])
-        bump = [(k + np.uint64(turn * w & 0xFFFFFFFF)) & low for k, w in zip(keys, _WEYL, strict=True)]
+        bump = [
+            (k + np.uint64(turn * w & 0xFFFFFFFF)) & low for k, w in zip(keys, _WEYL, strict=True)
+        ]
         words = [
             (second >> np.uint64(32)) ^ words[1] ^ bump[0],
             second & low,

@@ -2,13 +2,13 @@
 
     FoundationError            exit 1: our fault, or the machine's
     ├── InputError             exit 2: something the user gave can be mended by the user
-    │   ├── UnknownName        a model, task, setting or suite that does not exist; names the nearest
-    │   ├── RequestError       one request is out of range or cannot be read; becomes a row with its reason
+    │   ├── UnknownName        a model, task, setting or suite that is not there; names the nearest
+    │   ├── RequestError       a request out of range or unreadable; becomes a row with its reason
     │   ├── SourceError        weights or data that are missing, gated, changed, truncated or unsafe
     │   ├── PlacementError     a device that is not there, or a model that does not fit
     │   ├── RunFolderError     a folder that cannot be written, resumed, or is held by another run
     │   └── MissingExtra       an optional package is needed; names the command that installs it
-    └── Interrupted            exit 130 or 143: Ctrl-C or SIGTERM, after what was done has been written
+    └── Interrupted            exit 130 or 143: Ctrl-C or SIGTERM, after what was done is written
 
 The message is one line that says what is wrong, where, and how to mend it.
 """

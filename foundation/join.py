@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ROWS = 4096
 BUCKETS = 64
+SCRATCH = ".join-"
 
 
 def ordered(parts: Sequence[Path], schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
@@ -49,7 +50,10 @@ def write(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, replacing(path) as part:
+    with (
+        tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as scratch,
+        replacing(path) as part,
+    ):
         plain = Path(scratch) / "plain.parquet"
         target = part if unique_by is None else plain
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:

@@ -1,9 +1,10 @@
 """A model on a placement, and what can be asked of it."""
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from foundation import registry
 from foundation.adapter import Adapter, Placement
 from foundation.errors import InputError, UnknownName
 from foundation.results import Result, ResultSet, Summary
-from foundation.runs import Run
+from foundation.runs import Run, finished
 from foundation.spec import Domain, ModelSpec
 
 if TYPE_CHECKING:
@@ -31,26 +32,41 @@ class Model:
     def __init__(self, spec: ModelSpec, placement: Placement) -> None:
         self.spec, self.placement = spec, placement
         self.domain: Domain = registry.domain(spec.domain)
-        self.events: list[str] = []
         self.seconds: dict[str, float] = {}
         self._adapter: Adapter | None = None
         self._local: Local | None = None
+        self._dtype = placement.dtype
 
     @property
     def adapter(self) -> Adapter:
         """The loaded adapter."""
         if self._adapter is None:
-            from foundation.hub import resolve
-
             began = time.perf_counter()
             adapter: Adapter = registry.resolve(self.spec.adapter)()
-            self._local = resolve(
-                self.spec.source, revision=self.spec.revision, sha256=self.spec.sha256
-            )
-            adapter.load(self.spec, self._local.path, self.placement)
+            adapter.load(self.spec, self.weights.path, replace(self.placement, dtype=self.dtype))
             self._adapter = adapter
             self.seconds["load"] = time.perf_counter() - began
         return self._adapter
+
+    @property
+    def weights(self) -> "Local":
+        """The verified files of the model."""
+        if self._local is None:
+            from foundation.hub import resolve
+
+            self._local = resolve(
+                self.spec.source, revision=self.spec.revision, sha256=self.spec.sha256
+            )
+        return self._local
+
+    @property
+    def dtype(self) -> str:
+        """The placement's dtype; "auto" is measured when it is first needed, and then kept."""
+        if self._dtype == "auto":
+            from foundation.precision import fastest
+
+            self._dtype = fastest(self.placement.device)
+        return self._dtype
 
     def results(
         self,
@@ -74,20 +90,22 @@ class Model:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{seed}'")
         made = settings(self.domain, task, given)
-        columns = self._columns(made)
         temporary = None if folder else tempfile.TemporaryDirectory(prefix="foundation-")
         place = folder or Path(temporary.name if temporary else "")
-        run = Run(place, columns, self._identity(task, given, seed, made))
-        results: ResultSet = ResultSet(
+        self._take_dtype_of(place)
+        run = Run(place, {}, self._identity(task, given, seed, made))
+        ended = finished(place)
+        if ended is None:
+            run.columns = self._columns(made)
+        return ResultSet(
             run=run,
-            stream=iter(()),
+            begin=partial(self._stream, task=task, settings=made, seed=seed, stop=stop),
             total=made.total,
             finish=partial(self._finish, task=task, settings=made, config=config or {}),
             view=None if self.domain.view is None else registry.resolve(self.domain.view),
             temporary=temporary,
+            summary=ended,
         )
-        results._stream = self._stream(task, made, seed, results, stop)
-        return results
 
     def close(self) -> None:
         """Give the memory back; the next use loads the weights again."""
@@ -110,16 +128,25 @@ class Model:
     def __repr__(self) -> str:
         return f"<Model {self.spec.name} on {self.placement.device}: {', '.join(self.spec.tasks)}>"
 
+    def _take_dtype_of(self, folder: Path) -> None:
+        """A resumed run goes on in the dtype that was measured when it began."""
+        path = folder / "config.json"
+        if self.placement.dtype == "auto" and path.is_file():
+            before = json.loads(path.read_text(encoding="utf-8")).get("dtype")
+            if before is not None and before != self._dtype:
+                self.close()
+                self._dtype = before
+
     def _batch(self, settings: "Settings") -> int:
         return settings.batch or int(self.spec.options.get("batch", BATCH))
 
     def _columns(self, settings: "Settings") -> dict[str, str]:
         """The table's own columns; a vector's width is known when the model is loaded."""
-        wanted = settings.columns
+        wanted = settings.checks
         columns = {
             name: kind
             for name, kind in settings.task.columns.items()
-            if wanted is None or name in wanted or name == settings.task.unique_by
+            if wanted is None or name in wanted
         }
         for name, kind in columns.items():
             if kind == "vector":
@@ -134,6 +161,8 @@ class Model:
             "model": self.spec.name,
             "source": self.spec.source,
             "revision": self.spec.revision,
+            "weights": self.weights.digest,
+            "dtype": self.dtype,
             "task": task,
             "settings": {k: v for k, v in given.items() if v is not None and k != "name"},
             "seed": seed,
@@ -142,10 +171,11 @@ class Model:
 
     def _stream(
         self,
+        results: ResultSet,
+        *,
         task: str,
         settings: "Settings",
         seed: int,
-        results: ResultSet,
         stop: Callable[[], int | None],
     ) -> Iterator[Result]:
         from foundation.checking import Checker
@@ -156,25 +186,22 @@ class Model:
             results.stopped = results.stopped or stop()
             return results.stopped is not None
 
-        checker = Checker(settings.task.check, settings.columns, seed, cores())
+        common = {"seed": seed, "model": self.spec.name, "revision": self.revision}
+        checker = Checker(settings.task.check, settings.checks, cores(), common)
         try:
             stream = Stream(
                 self.adapter, task, self._batch(settings), seed, stopping,
-                lambda item: self.adapter.cost(self.spec, item.request).size, self.events,
+                lambda item: self.adapter.cost(self.spec, item.request).size, results.events,
             )  # fmt: skip
             left = (item for item in settings.requests() if item.id not in results.run.done)
-            names = {"model": self.spec.name, "revision": self.revision}
-            for result in checker.results(stream.outputs(left)):
-                yield Result(**{**vars(result), **names})
+            yield from checker.results(stream.outputs(left))
         finally:
             checker.close()
 
     @property
     def revision(self) -> str | None:
         """The pinned revision, or the digest of the weights where there is none."""
-        if self.spec.revision is not None or self._local is None:
-            return self.spec.revision
-        return self._local.digest[:16]
+        return self.spec.revision or self.weights.digest[:16]
 
     def _finish(
         self, results: ResultSet, *, task: str, settings: "Settings", config: Mapping[str, Any]
@@ -186,9 +213,7 @@ class Model:
         table = run.folder / "results.parquet"
         if len(run.done) and not run.usable:
             raise InputError(f"no input could be used; the first: {run.refusal}")
-        unique = settings.task.unique_by
-        if settings.columns is not None and "unique" not in settings.columns:
-            unique = None
+        unique = settings.task.unique_by if settings.unique else None
         join.write(run.rows(), schema(run.columns), table, unique)
         files = [table]
         if self.domain.write is not None:
@@ -205,17 +230,17 @@ class Model:
         run = results.run
         return {
             "task": task,
-            "model": asdict(self.spec) | {"sha256": {}, "options": dict(self.spec.options)},
-            "digests": {} if self._local is None else dict(self._local.files),
+            "model": asdict(replace(self.spec, sha256={}, options=dict(self.spec.options))),
+            "digests": dict(self.weights.files),
             "identity": run.config,
             "config": config,
-            "placement": asdict(self.placement),
+            "placement": asdict(self.placement) | {"dtype": self.dtype},
             "versions": record.versions(),
             "machine": record.machine(),
             "seconds": {**self.seconds, "run": time.perf_counter() - results.began},
             "counts": {"rows": len(run.done), "valid": run.valid, "refused": run.refused},
             "usage": results.usage,
-            "events": self.events,
+            "events": results.events,
             "peak_memory": record.peak_memory(),
             "files": [str(path.relative_to(run.folder)) for path in files],
         }
@@ -239,5 +264,5 @@ def load(name: str, *, placement: str | Mapping[str, Any] = "auto", **overrides:
 
     spec = registry.spec(name, **overrides)
     model = Model(spec, place(placement, spec.dtype))
-    assert model.adapter
+    _ = model.adapter
     return model

@@ -12,16 +12,21 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 def place(wanted: str | Mapping[str, Any] = "auto", dtype: str = "auto") -> Placement:
     """`auto`, `cpu`, `cuda` or `cuda:<n>` -> a Placement on a device that is there.
 
-    dtype "auto" is left to the adapter, which knows by measurement what is fast where.
+    dtype: the model's own, which one in `wanted` overrules; "auto" stays until the model is loaded,
+    when it becomes what is measured to be fast on the device.
     """
     values = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
     name = str(values.get("device") or values.get("name") or "auto")
-    dtype = str(values.get("dtype") or dtype)
+    if values.get("dtype") not in (None, "auto"):
+        dtype = str(values["dtype"])
     if dtype not in DTYPES:
         raise PlacementError(f"placement.dtype={dtype}: one of {', '.join(DTYPES)}")
-    if name == "cpu":
-        return Placement("cpu", dtype, values.get("threads"))
-    return Placement(_device(name), dtype, values.get("threads"))
+    threads = values.get("threads")
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise PlacementError(
+            f"placement.threads must be a whole number of at least 1, got '{threads}'"
+        )
+    return Placement("cpu" if name == "cpu" else _device(name), dtype, threads)
 
 
 def _device(name: str) -> str:

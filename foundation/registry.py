@@ -31,9 +31,17 @@ def domain(name: str) -> Domain:
 
 
 def resolve(reference: str) -> Any:
-    """Import what `module:attribute` names."""
-    module, _, attribute = reference.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    """Import what `module:attribute` names; InputError where there is no such thing."""
+    name, _, attribute = reference.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise InputError(f"there is no module '{error.name}' for '{reference}'") from None
+    if not hasattr(module, attribute):
+        raise UnknownName("name", attribute, vars(module), f"in {name}")
+    return getattr(module, attribute)
 
 
 def conf_folders() -> list[Path]:

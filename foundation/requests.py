@@ -44,6 +44,19 @@ class Settings:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def checks(self) -> tuple[str, ...] | None:
+        """The task's columns that must be had: those wanted, and what `unique` is decided by."""
+        if self.columns is None:
+            return None
+        needed = {*self.columns, *([self.task.unique_by] if self.unique else [])}
+        return tuple(name for name in self.task.columns if name in needed)
+
+    @property
+    def unique(self) -> bool:
+        """Whether the column `unique` is made."""
+        return bool(self.task.unique_by) and (self.columns is None or "unique" in self.columns)
+
+    @property
     def total(self) -> int | None:
         """How many requests there will be, where that is known before reading."""
         if self.count is None or self.input is not None:
@@ -64,7 +77,7 @@ class Settings:
         if self.input is not None:
             yield from resolve(str(self.read))(self.input, self.column)
         elif self.rows is not None:
-            yield from ({self.task.item: row} for row in self.rows)
+            yield from ({str(self.task.item): row} for row in self.rows)
         else:
             yield {}
 
@@ -72,18 +85,30 @@ class Settings:
         known = {f.name for f in fields(self.request)}  # type: ignore[arg-type]
         given = {k: v for k, v in row.items() if k in known and v is not None}
         text = None if self.task.item is None else given.get(self.task.item)
-        if row.get("error"):
-            return Item(0, None, text, str(row["error"]))
+        text = None if text is None else str(text)
+        missing = [name for name in needed(self.request) if name not in {**self.fields, **given}]
+        if row.get("error") or missing:
+            return Item(0, None, text, str(row.get("error") or f"{missing[0]} is missing"))
         try:
             request = self.request(**{**self.fields, **given})
-        except RequestError as error:
+        except InputError as error:
             return Item(0, None, text, str(error))
         if text is None and self.task.item is not None:
-            text = getattr(request, self.task.item)
-        return Item(0, request, None if text is None else str(text))
+            value = getattr(request, self.task.item)
+            text = None if value is None else str(value)
+        return Item(0, request, text)
 
 
 RUN_LEVEL = ("name", "input", "column", "count", "columns", "batch")
+
+
+def needed(request: Any) -> list[str]:
+    """The fields of a request's class that have no default."""
+    return [
+        field.name
+        for field in fields(request)
+        if field.default is MISSING and field.default_factory is MISSING
+    ]
 
 
 def settings(domain: Domain, name: str, given: Mapping[str, Any]) -> Settings:
@@ -125,7 +150,7 @@ def _inline(task: Task, plural: str, given: Mapping[str, Any]) -> tuple[Any, ...
     value = given.get(plural, given.get(task.item or ""))
     if value is None or not plural:
         return None
-    rows = (value,) if isinstance(value, str) else tuple(value)
+    rows = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not rows:
         raise RequestError(f"task.{plural} is empty: give at least one")
     return rows
@@ -154,7 +179,7 @@ def _existing(path: Any, domain: Domain) -> Path | None:
 def _columns(task: Task, wanted: Any) -> tuple[str, ...] | None:
     if wanted is None:
         return None
-    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    names = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
     known = [*task.columns, *(["unique"] if task.unique_by else [])]
     for name in names:
         if name not in known:
@@ -164,16 +189,11 @@ def _columns(task: Task, wanted: Any) -> tuple[str, ...] | None:
 
 def _check_edge(made: Settings, name: str, plural: str) -> None:
     """Refuse before loading what no row of the input could mend."""
-    needs = [
-        f.name
-        for f in fields(made.request)  # type: ignore[arg-type]
-        if f.default is MISSING and f.default_factory is MISSING and f.name not in made.fields
-    ]
+    needs = [name for name in needed(made.request) if name not in made.fields]
     if made.input is None and made.rows is None:
         if needs:
-            raise InputError(
-                f"task={name} needs {', '.join(needs)}: give task.input=<file> or task.{plural}=[...]"
-            )
+            how = f"give task.input=<file> or task.{plural}=[...]"
+            raise InputError(f"task={name} needs {', '.join(needs)}: {how}")
         made.request(**made.fields)
     elif needs in ([], [made.task.item]) and made.task.item:
         _check_fields(made)

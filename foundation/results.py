@@ -1,7 +1,6 @@
 """A result of one request, and the results of a run."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from foundation.errors import InputError, Interrupted
 from foundation.spec import EMPTY
 
 if TYPE_CHECKING:
+    import tempfile
+
     import pandas
     import pyarrow
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Result:
     """What became of request `id`; an invalid output stays, with its `reason`.
 
-    checks: the domain's columns. refused: the input could not be used at all. usage: seconds, bytes and units that the domain names.
+    checks: the domain's columns. refused: the input could not be used at all. usage: seconds, bytes
+    and units that the domain names.
     """
 
     id: int
@@ -49,6 +51,7 @@ class Summary:
     line: str
 
 
+Begin = Callable[["ResultSet"], Iterator[Result]]
 Finish = Callable[["ResultSet"], Summary]
 
 
@@ -57,25 +60,29 @@ class ResultSet:
 
     Every result is written to the run folder as it comes. Without a folder of the user's choice it
     is a temporary one, which `save` moves away and which is otherwise removed with the ResultSet.
-    total: how many results there will be, where that is known.
+    total: how many results there will be, where that is known. begin: makes the results that the
+    run folder lacks; called again where it failed or was interrupted and the user goes on.
     """
 
     def __init__(
         self,
         run: "Run",
-        stream: Iterator[Result],
+        begin: Begin,
         total: int | None,
         finish: Finish,
         view: Callable[["pyarrow.Table"], str] | None = None,
         temporary: "tempfile.TemporaryDirectory[str] | None" = None,
+        summary: Summary | None = None,
     ) -> None:
         self.run, self.total = run, total
         self.stopped: int | None = None
         self.usage: dict[str, float] = {}
+        self.events: list[str] = []
         self.began = time.perf_counter()
-        self._stream, self._finish, self._view = stream, finish, view
+        self._begin, self._finish, self._view = begin, finish, view
+        self._stream: Iterator[Result] | None = None
         self._temporary = temporary
-        self._summary: Summary | None = None
+        self._summary = summary
 
     def __iter__(self) -> Iterator[Result]:
         """Results as they are done; what is yielded is written. A second pass reads the table."""
@@ -83,13 +90,26 @@ class ResultSet:
             yield from self._read()
             return
         try:
-            for result in self._stream:
+            for result in self._results():
                 self.run.append(result)
                 for name, amount in result.usage.items():
                     self.usage[name] = self.usage.get(name, 0) + amount
                 yield result
         finally:
             self.run.flush()
+
+    def _results(self) -> Iterator[Result]:
+        """What is left of the stream; a new one after one that failed or was interrupted."""
+        while True:
+            try:
+                self._stream = self._stream or self._begin(self)
+                result = next(self._stream, None)
+            except BaseException:
+                self._stream = None
+                raise
+            if result is None:
+                return
+            yield result
 
     def __len__(self) -> int:
         return self.finish().made
@@ -102,6 +122,7 @@ class ResultSet:
             if self.stopped is not None:
                 raise Interrupted(self.stopped, self._how_to_go_on())
             self._summary = self._finish(self)
+            self.run.close()
         return self._summary
 
     def table(self) -> "pyarrow.Table":
@@ -116,9 +137,9 @@ class ResultSet:
         return frame
 
     def save(self, folder: str | Path) -> Path:
-        """Move the run folder, with all its files, to a folder that is not there yet."""
+        """Copy the run folder, with all its files, to a folder that is not there yet."""
         target = Path(folder).expanduser()
-        if target.exists() and any(target.iterdir()):
+        if target.is_file() or (target.exists() and any(target.iterdir())):
             raise InputError(f"{target} is not empty: choose a new folder")
         shutil.copytree(self.finish().folder, target, dirs_exist_ok=True)
         return target
@@ -133,9 +154,9 @@ class ResultSet:
         return None if self._view is None else self._view(self.table())
 
     def _read(self) -> Iterator[Result]:
-        from foundation.table import to_results
-
         import pyarrow.parquet as pq
+
+        from foundation.table import to_results
 
         for batch in pq.ParquetFile(self.finish().folder / "results.parquet").iter_batches():
             yield from to_results(batch)
@@ -144,5 +165,5 @@ class ResultSet:
         of = f" of {self.total:,}" if self.total is not None else ""
         return (
             f"stopped: {len(self.run.done):,}{of} written; "
-            f"go on with the same command and resume={self.run.folder}"
+            f"go on with: foundation resume={self.run.folder}"
         )

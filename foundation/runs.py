@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.durable import replacing, write_json
 from foundation.errors import RunFolderError
-from foundation.results import Result
+from foundation.join import SCRATCH
+from foundation.results import Result, Summary
 from foundation.table import schema, to_table
 
 if TYPE_CHECKING:
@@ -30,24 +32,36 @@ def new_folder(root: Path, domain: str, model: str, task: str) -> Path:
     return root / f"{now:%Y-%m-%d}" / name
 
 
+def finished(folder: Path) -> Summary | None:
+    """How the run in a folder ended; None where it has not."""
+    path = folder / "record.json"
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    counts = {"rows": 0, "valid": 0, **record.get("counts", {})}
+    line = f"finished already: {counts['rows']:,} rows, {counts['valid']:,} of them valid: {folder}"
+    files = tuple(folder / name for name in record.get("files", ()))
+    return Summary(counts["rows"], counts["valid"], folder, files, line)
+
+
 class Done:
-    """The ids that are written: everything below a watermark and a few above it."""
+    """The ids that are written: all below a mark but the few that were overtaken."""
 
     def __init__(self) -> None:
-        self.below = 0
-        self.above: set[int] = set()
+        self._below = 0
+        self._overtaken: set[int] = set()
 
     def add(self, number: int) -> None:
-        self.above.add(number)
-        while self.below in self.above:
-            self.above.remove(self.below)
-            self.below += 1
+        self._overtaken.discard(number)
+        if number >= self._below:
+            self._overtaken.update(range(self._below, number))
+            self._below = number + 1
 
     def __contains__(self, number: int) -> bool:
-        return number < self.below or number in self.above
+        return number < self._below and number not in self._overtaken
 
     def __len__(self) -> int:
-        return self.below + len(self.above)
+        return self._below - len(self._overtaken)
 
 
 class Run:
@@ -66,7 +80,7 @@ class Run:
         self._flushed = time.monotonic()
         try:
             (folder / "parts").mkdir(parents=True, exist_ok=True)
-            self._lock = _hold(folder)
+            self._release = weakref.finalize(self, _hold(folder).close)
             self._begin()
         except OSError as error:
             raise RunFolderError(f"cannot write to {folder}: {error.strerror}") from error
@@ -79,9 +93,6 @@ class Run:
     def append(self, result: Result) -> None:
         """Take a result; it is on the disk after at most PART_ROWS others or PART_SECONDS."""
         self._waiting.append(result)
-        if result.refused:
-            self.refused += 1
-            self.refusal = self.refusal or result.reason
         full = len(self._waiting) >= PART_ROWS
         if full or time.monotonic() - self._flushed > PART_SECONDS:
             self.flush()
@@ -91,7 +102,11 @@ class Run:
         import pyarrow.parquet as pq
 
         if self._waiting:
+            refused = [result for result in self._waiting if result.refused]
             rows = to_table(self._waiting, self.columns)
+            if refused:
+                why = {"refused": str(len(refused)), "refusal": refused[0].reason or ""}
+                rows = rows.replace_schema_metadata(why)
             ids = [result.id for result in self._waiting]
             name = f"{min(ids):012d}-{max(ids):012d}-{secrets.token_hex(4)}.parquet"
             with replacing(self.folder / "parts" / name) as part:
@@ -99,6 +114,9 @@ class Run:
             for result in self._waiting:
                 self.done.add(result.id)
                 self.valid += result.valid
+            if refused:
+                self.refused += len(refused)
+                self.refusal = self.refusal or refused[0].reason
             self._waiting.clear()
         self._flushed = time.monotonic()
 
@@ -122,8 +140,8 @@ class Run:
         shutil.rmtree(self.folder / "parts", ignore_errors=True)
 
     def close(self) -> None:
-        """Let another run hold the folder."""
-        self._lock.close()
+        """Let another run hold the folder, as the end of this object does too."""
+        self._release()
 
     def _begin(self) -> None:
         """Write config.json, or compare with the one there and read what is done."""
@@ -132,15 +150,23 @@ class Run:
             _same(json.loads(path.read_text()), json.loads(json.dumps(self.config, default=str)))
         else:
             write_json(path, self.config)
+        for leftover in [*self.folder.glob(".*.part"), *self.folder.glob("parts/.*.part")]:
+            leftover.unlink()
+        for leftover in self.folder.glob(f"{SCRATCH}*"):
+            shutil.rmtree(leftover)
+        for part in sorted((self.folder / "parts").glob("*.parquet")):
+            self._count(part)
+
+    def _count(self, part: Path) -> None:
         import pyarrow.parquet as pq
 
-        for leftover in (self.folder / "parts").glob(".*.part"):
-            leftover.unlink()
-        for part in sorted((self.folder / "parts").glob("*.parquet")):
-            rows = pq.read_table(part, columns=["id", "valid"])
-            for number, valid in zip(*(c.to_pylist() for c in rows.columns), strict=True):
-                self.valid += valid and number not in self.done
-                self.done.add(number)
+        rows = pq.read_table(part, columns=["id", "valid"])
+        for number, valid in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+            self.valid += valid and number not in self.done
+            self.done.add(number)
+        why = rows.schema.metadata or {}
+        self.refused += int(why.get(b"refused", 0))
+        self.refusal = self.refusal or why.get(b"refusal", b"").decode() or None
 
 
 def _hold(folder: Path) -> Any:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 
 from foundation.adapter import Adapter, Output, Slots, Steps
 from foundation.draws import Draws
+from foundation.errors import FoundationError
 from foundation.requests import Item
 
 AHEAD = 4
+PASSED = 64
+ALONE = "out of memory, even alone in its batch"
 Made = tuple[Item, Output]
 
 
@@ -22,26 +25,36 @@ def out_of_memory(error: BaseException) -> bool:
 class Ahead:
     """Items read ahead, so that those which may share a batch can be found.
 
-    At most `limit` wait; when they are all of other keys, the present batch runs empty.
+    At most `limit` of other keys wait, oldest first; then the present batch runs empty. So it does
+    when an item has been passed by `PASSED * limit` others, for a rare key must not wait for ever.
+    refused: items that no model will see, in passing; who takes the others empties it.
     """
 
     def __init__(self, items: Iterable[Item], key: Callable[[Item], Hashable], limit: int) -> None:
         self._items, self._key, self._limit = iter(items), key, limit
         self._waiting: deque[tuple[Hashable, Item]] = deque()
         self._open = True
+        self.refused: deque[Item] = deque()
 
     def first_key(self) -> tuple[Hashable] | None:
-        """The key of the item that has waited longest, in a tuple; None when there is no more."""
-        self._fill(1)
+        """The key of the item that has waited longest, in a tuple; None where none waits."""
+        self._fill()
         return (self._waiting[0][0],) if self._waiting else None
+
+    @property
+    def more(self) -> bool:
+        """Whether items are left, waiting or not yet read."""
+        return self._open or bool(self._waiting)
 
     def take(self, key: Hashable, count: int) -> list[Item]:
         """Up to `count` items of a key, oldest first."""
         taken: list[Item] = []
         others: deque[tuple[Hashable, Item]] = deque()
         while len(taken) < count and len(others) < self._limit:
-            self._fill(1)
+            self._fill()
             if not self._waiting:
+                break
+            if others and self._waiting[0][1].id - others[0][1].id > PASSED * self._limit:
                 break
             entry = self._waiting.popleft()
             if entry[0] == key:
@@ -60,18 +73,20 @@ class Ahead:
         oldest = min(range(len(found)), key=lambda i: found[i].id)
         start = min(oldest // count * count, max(0, len(found) - count))
         chosen = found[start : start + count]
-        rest = sorted(found[:start] + found[start + count :], key=lambda item: item.id)
-        self._waiting.extendleft((key, item) for item in reversed(rest))
+        rest = [(key, item) for item in found[:start] + found[start + count :]]
+        self._waiting = deque(sorted([*rest, *self._waiting], key=lambda entry: entry[1].id))
         return chosen
 
-    def _fill(self, count: int) -> None:
-        while self._open and len(self._waiting) < count:
-            try:
-                item = next(self._items)
-            except StopIteration:
+    def _fill(self) -> None:
+        """Read until an item waits or `limit` refused ones do."""
+        while self._open and not self._waiting and len(self.refused) < self._limit:
+            item = next(self._items, None)
+            if item is None:
                 self._open = False
-                return
-            self._waiting.append((self._key(item), item))
+            elif item.request is None:
+                self.refused.append(item)
+            else:
+                self._waiting.append((self._key(item), item))
 
 
 @dataclass
@@ -92,19 +107,14 @@ class Stream:
 
     def outputs(self, items: Iterable[Item]) -> Iterator[Made]:
         """Each item with its output, as they are done; refused items pass through."""
-        refused: deque[Made] = deque()
-        ahead = Ahead(_usable(items, refused), self._key, AHEAD * self.batch)
-        while (first := ahead.first_key()) and not self.stop():
-            slots = self._slots(first[0])
-            if slots is None:
-                made = self._whole(ahead, first[0])
-            else:
-                made = self._stepped(slots, ahead, first[0])
-            for pair in made:
+        ahead = Ahead(items, self._key, AHEAD * self.batch)
+        while ahead.more and not self.stop():
+            first = ahead.first_key()
+            yield from _passed(ahead)
+            for pair in self._rows(ahead, first[0]) if first else ():
                 yield pair
-                while refused:
-                    yield refused.popleft()
-        yield from refused
+                yield from _passed(ahead)
+        yield from _passed(ahead)
 
     def _key(self, item: Item) -> Hashable:
         return self.adapter.key(self.task, item.request)
@@ -112,38 +122,54 @@ class Stream:
     def _draws(self, items: list[Item]) -> Draws:
         return Draws(self.seed, [item.id for item in items])
 
-    def _slots(self, key: Hashable) -> Slots | None:
-        if not isinstance(self.adapter, Steps):
-            return None
-        return self.adapter.slots(self.task, key, self.batch)
+    def _rows(self, ahead: Ahead, key: Hashable) -> Iterator[Made]:
+        slots = self._open(key)
+        return self._whole(ahead, key) if slots is None else self._stepped(slots, ahead, key)
 
-    def _stepped(self, slots: Slots, ahead: Ahead, key: Hashable) -> Iterator[Made]:
+    def _open(self, key: Hashable) -> Slots | None:
+        """A batch whose rows come and go, or None where this task runs whole batches."""
+        while isinstance(self.adapter, Steps):
+            try:
+                return self.adapter.slots(self.task, key, self.batch)
+            except Exception as error:
+                if not out_of_memory(error) or self.batch == 1:
+                    raise
+            self._halve()
+        return None
+
+    def _stepped(self, slots: Slots | None, ahead: Ahead, key: Hashable) -> Iterator[Made]:
         """Rows enter and leave between steps until no item of this key is left."""
         free = list(range(self.batch))
         running: dict[int, Item] = {}
-        again: list[Item] = []
+        entering: list[Item] = []
         while not self.stop():
+            entering += ahead.take(key, len(free) - len(entering))
+            finished = None
             try:
-                entering = again[: len(free)]
-                again = again[len(free) :]
-                entering += ahead.take(key, len(free) - len(entering))
-                for item in entering:
-                    slot = free.pop()
+                assert slots is not None
+                while free and entering:
+                    slot, item = free.pop(), entering.pop(0)
                     running[slot] = item
                     slots.insert(slot, item.request, self._draws([item]))
                 if not running:
                     return
                 finished = slots.step()
             except Exception as error:
-                again = sorted([*running.values(), *again], key=lambda item: item.id)
-                self._shrink(error)
-                reopened = self._slots(key)
-                assert reopened is not None
-                slots, free, running = reopened, list(range(self.batch)), {}
+                if not out_of_memory(error):
+                    raise
+            if finished is not None:
+                for slot, output in finished:
+                    free.append(slot)
+                    yield running.pop(slot), output
                 continue
-            for slot, output in finished:
-                free.append(slot)
-                yield running.pop(slot), output
+            # The failure's frames are gone by now, and with them the memory they held.
+            entering = sorted([*running.values(), *entering], key=lambda item: item.id)
+            running, slots = {}, None
+            if self.batch == 1:
+                yield entering.pop(0), Output(None, ALONE)
+            else:
+                self._halve()
+            slots, free = self._open(key), list(range(self.batch))
 
     def _whole(self, ahead: Ahead, key: Hashable) -> Iterator[Made]:
         """One batch of this key, in halves where memory does not hold it."""
@@ -156,25 +182,32 @@ class Stream:
                 for row, output in self.adapter.run(self.task, requests, self._draws(items)):
                     yield left.pop(row), output
             except Exception as error:
-                rest = list(left.values())
-                if out_of_memory(error) and len(rest) == 1:
-                    yield rest[0], Output(None, reason="out of memory, even alone in its batch")
-                    continue
-                self._shrink(error)
+                if not out_of_memory(error):
+                    raise
+            else:
+                self._refuse_silence(left)
+            rest = list(left.values())
+            if rest and len(items) == 1:
+                yield rest[0], Output(None, ALONE)
+            elif rest:
+                if len(items) <= self.batch:
+                    self._halve()
                 half = -(-len(rest) // 2)
                 todo.extendleft(part for part in (rest[half:], rest[:half]) if part)
 
-    def _shrink(self, error: Exception) -> None:
-        """Halve the batch when memory ran out; raise anything else."""
-        if not out_of_memory(error) or self.batch == 1:
-            raise error
+    def _refuse_silence(self, left: dict[int, Item]) -> None:
+        """A request that an adapter says nothing about must not vanish."""
+        if left:
+            ids = ", ".join(str(item.id) for item in left.values())
+            name = type(self.adapter).__name__
+            raise FoundationError(f"{name} gave no output for request {ids} of task {self.task}")
+
+    def _halve(self) -> None:
         self.batch = -(-self.batch // 2)
         self.events.append(f"out of memory: batch halved to {self.batch}")
 
 
-def _usable(items: Iterable[Item], refused: deque[Made]) -> Iterator[Item]:
-    for item in items:
-        if item.request is None:
-            refused.append((item, Output(None, item.reason, refused=True)))
-        else:
-            yield item
+def _passed(ahead: Ahead) -> Iterator[Made]:
+    while ahead.refused:
+        item = ahead.refused.popleft()
+        yield item, Output(None, item.reason, refused=True)

@@ -14,7 +14,7 @@ COMMON = {
     "output": "string",
     "valid": "bool",
     "reason": "string",
-    "seed": "int64",
+    "seed": "uint64",
     "model": "string",
     "revision": "string",
 }

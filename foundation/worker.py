@@ -1,7 +1,8 @@
 """A function run in other processes, chunk by chunk, beside the model.
 
-Each worker is a plain Python process fed over its standard input. It therefore needs nothing of the
-caller's main module (a notebook has none), and it ends when its input ends, however the caller died.
+Each worker is a plain Python process fed over its standard input. It therefore needs nothing of
+the caller's main module (a notebook has none), and it ends when its input ends, however the caller
+died.
 """
 
 import contextlib
@@ -29,7 +30,9 @@ class Workers:
         self._command = [sys.executable, "-m", "foundation.worker", function]
         self._arguments, self._died = arguments, died
         self._own = threading.local()
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
         self._pool = ThreadPoolExecutor(count)
         for _ in range(count):
             self._pool.submit(self._process)
@@ -40,16 +43,20 @@ class Workers:
 
     def close(self) -> None:
         """End the workers; what is under way is lost."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in self._running:
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for process in running:
             process.kill()
-            process.wait()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for process in running:
+            _reap(process)
 
     def _answer(self, values: list[Any]) -> list[Any]:
         try:
             return self._ask(values)
         except (EOFError, OSError):
-            self._own.process = None
+            self._forget()
         if len(values) == 1:
             return [self._died("the check of this value ended its process")]
         half = len(values) // 2
@@ -57,26 +64,55 @@ class Workers:
 
     def _ask(self, values: list[Any]) -> list[Any]:
         process = self._process()
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         _write(process.stdin, (values, self._arguments))
         kind, answer = _read(process.stdout)
         if kind == "error":
             raise FoundationError(answer)
+        if len(answer) != len(values):
+            raise FoundationError(
+                f"{len(answer)} answers to {len(values)} values: {self._command[-1]}"
+            )
         return list(answer)
+
+    def _forget(self) -> None:
+        """A process that died has its place taken by a new one, unless all are to end."""
+        with self._lock:
+            if self._closed:
+                raise FoundationError("the workers are closed")
+            self._running.discard(self._own.process)
+        _reap(self._own.process)
+        self._own.process = None
 
     def _process(self) -> "subprocess.Popen[bytes]":
         process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
         if process is None:
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-                start_new_session=True,  # Ctrl-C is the caller's to handle
-            )
-            self._running.append(process)
-            self._own.process = process
+            with self._lock:
+                if self._closed:
+                    raise FoundationError("the workers are closed")
+                process = self._own.process = self._start()
+                self._running.add(process)
         return process
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,  # Ctrl-C is the caller's to handle
+        )
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what may still run, take its exit code and close its pipes."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if pipe:
+                pipe.close()
 
 
 def _write(stream: IO[bytes], value: Any) -> None:

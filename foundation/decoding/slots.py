@@ -90,7 +90,7 @@ class CausalSlots:
 
     @torch.inference_mode()
     def _pass(self, rows: list[int], starts: list[int], tokens: "torch.Tensor") -> "torch.Tensor":
-        """Tokens [rows, length] at their places -> float32 logits of what follows [rows, vocabulary]."""
+        """Tokens [rows, length] at their places -> float32 logits of the next [rows, vocabulary]."""
         self._writing.rows, self._writing.starts = rows, starts
         length = tokens.shape[1]
         device = self._model.device
@@ -132,5 +132,3 @@ class CausalSlots:
         if why is None and row.position + 1 >= self._window:
             return "window"
         return why
-
-

@@ -48,7 +48,8 @@ def save(
 
     final = folder / f"step-{step:08d}"
     part = folder / f".{final.name}.{os.getpid()}.part"
-    shutil.rmtree(part, ignore_errors=True)
+    for leftover in folder.glob(".step-*.part"):
+        shutil.rmtree(leftover)
     part.mkdir(parents=True)
     save_model(module, str(part / "model.safetensors"))
     tensors, rest = flatten(optimizer.state_dict())
@@ -70,6 +71,13 @@ def saved(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
 
 
+def progress(folder: Path) -> dict[str, Any]:
+    """What the newest checkpoint tells about itself; empty where there is none."""
+    found = saved(folder)
+    values: dict[str, Any] = json.loads((found[-1] / "progress.json").read_text()) if found else {}
+    return values
+
+
 def load(
     path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer"
 ) -> dict[str, Any]:
@@ -77,10 +85,10 @@ def load(
     from safetensors.torch import load_file, load_model
 
     load_model(module, str(path / "model.safetensors"))
-    progress: dict[str, Any] = json.loads((path / "progress.json").read_text())
+    values: dict[str, Any] = json.loads((path / "progress.json").read_text())
     tensors = load_file(str(path / "optimizer.safetensors"))
-    optimizer.load_state_dict(unflatten(tensors, progress.pop("optimizer")))
-    return progress
+    optimizer.load_state_dict(unflatten(tensors, values.pop("optimizer")))
+    return values
 
 
 def _sync(path: Path) -> None:

@@ -1,9 +1,10 @@
 """Which rows make up batch n: a function of seed and sizes alone, so that a restart goes on."""
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -18,7 +19,9 @@ class Order:
     the order stays random. Rows that do not fill the last batch wait for another epoch's shuffle.
     """
 
-    def __init__(self, sizes: "Sequence[int] | NDArray[np.integer[Any]]", batch: int, seed: int) -> None:
+    def __init__(
+        self, sizes: "Sequence[int] | NDArray[np.integer[Any]]", batch: int, seed: int
+    ) -> None:
         import numpy as np
 
         self.sizes = np.asarray(sizes)

@@ -13,9 +13,10 @@ class Recipe:
     """One training.
 
     steps: optimizer steps. batch: rows a step. rate: peak learning rate, above 0.
-    warmup: steps of linear rise. decay: share of the steps, at the end, over which the rate
-    falls linearly to 0 (a trapezoid, so that a training can be lengthened before it decays).
-    clip: largest gradient norm. precision: "auto" (measured), "float32" or "bfloat16".
+    warmup: steps of linear rise, at least 0. decay: share of the steps, at the end, over which the
+    rate falls linearly to 0 (a trapezoid, so that a training can be lengthened before it decays).
+    weight_decay: of AdamW, 0 to 1. clip: largest gradient norm, above 0.
+    precision: "auto" (measured), "float32" or "bfloat16".
     augment: share of the rows that the domain augments, 0 to 1.
     checkpoint, validate, log: steps between two of them. keep: checkpoints kept.
     """
@@ -35,14 +36,20 @@ class Recipe:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "checkpoint", "validate", "log", "keep"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise RequestError(f"recipe.{name} must be a whole number of at least 1")
-        if not (self.rate > 0 and math.isfinite(self.rate)):
-            raise RequestError(f"recipe.rate must be above 0, got {self.rate}")
-        for name in ("decay", "augment"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise RequestError(f"recipe.{name} must lie between 0 and 1")
+        for name in ("steps", "batch", "warmup", "checkpoint", "validate", "log", "keep"):
+            value, least = getattr(self, name), int(name != "warmup")
+            if type(value) is not int or value < least:
+                raise RequestError(
+                    f"recipe.{name} must be a whole number of at least {least}, got '{value}'"
+                )
+        for name in ("rate", "clip"):
+            if not 0 < _number(self, name) < math.inf:
+                raise RequestError(f"recipe.{name} must be above 0, got {getattr(self, name)}")
+        for name in ("decay", "augment", "weight_decay"):
+            if not 0 <= _number(self, name) <= 1:
+                raise RequestError(
+                    f"recipe.{name} must lie between 0 and 1, got {getattr(self, name)}"
+                )
         if self.precision not in PRECISIONS:
             raise RequestError(f"recipe.precision must be one of {', '.join(PRECISIONS)}")
 
@@ -55,3 +62,10 @@ class Recipe:
     def changed(self, other: "Recipe") -> list[str]:
         """Names of the settings in which two recipes differ."""
         return [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
+
+
+def _number(recipe: Recipe, name: str) -> float:
+    value = getattr(recipe, name)
+    if type(value) not in (int, float):
+        raise RequestError(f"recipe.{name} must be a number, got '{value}'")
+    return float(value)

@@ -23,7 +23,8 @@ class Trainer:
     """Trains a Tunable on rows and goes on from the newest checkpoint of `folder`.
 
     rows and held_out: the domain's data rows. The curve is a row for each `recipe.log` steps:
-    step, loss (a unit, mean since the last row), held_out (a unit) or None, rate and units a second.
+    step, loss (a unit, mean since the last row), held_out (a unit) or None, rate, units a second.
+    precision: what "auto" was measured to be; a resumed training keeps what it began with.
     The data order, the augmentation and the dropout of step n depend on seed and n alone, so that a
     resumed training gives the curve of an uninterrupted one.
     """
@@ -40,30 +41,38 @@ class Trainer:
     ) -> None:
         from accelerate import Accelerator
 
+        if recipe.precision == "auto":
+            precision = checkpoint.progress(folder).get("precision", precision)
         if not rows:
             raise RunFolderError("task.data holds no row that can be trained on")
         self.tunable, self.rows, self.held_out = tunable, rows, held_out
         self.recipe, self.folder, self.seed = recipe, folder, seed
+        self.precision = precision
         mixed = "bf16" if precision == "bfloat16" else "no"
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=_device(tunable) == "cpu")
         self.module = self.accelerator.prepare_model(tunable.module())
         self.optimizer = _optimizer(self.module, recipe)
         self.order = Order([tunable.size(row) for row in rows], recipe.batch, seed)
         self.step = 0
+        self._loss, self._units = 0.0, 0  # since the last row of the curve
         self.curve: list[dict[str, Any]] = []
         self._resume()
 
     def run(self, report: Report | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the recipe's last step; False when `stop` asked to end before. Saves both ways."""
-        loss, units, since = 0.0, 0, time.perf_counter()
+        """Train to the recipe's last step; False when `stop` asked to end before. Saves anyway."""
+        began, since = self._units, time.perf_counter()
         for batch in self._batches():
             if self.step >= self.recipe.steps or stop():
                 break
-            step_loss, step_units = self._advance(batch)
-            loss, units, self.step = loss + step_loss, units + step_units, self.step + 1
+            loss, units = self._advance(batch)
+            self._loss, self._units, self.step = (
+                self._loss + loss,
+                self._units + units,
+                self.step + 1,
+            )
             if self.step % self.recipe.log == 0 or self.step == self.recipe.steps:
-                row = self._measure(loss, units, time.perf_counter() - since)
-                loss, units, since = 0.0, 0, time.perf_counter()
+                row = self._measure((self._units - began) / (time.perf_counter() - since))
+                began, since = 0, time.perf_counter()
                 if report:
                     report(self.step, self.recipe.steps, row)
             if self.step % self.recipe.checkpoint == 0:
@@ -75,11 +84,15 @@ class Trainer:
         """Write a checkpoint of this step, unless there is one."""
         if (self.folder / f"step-{self.step:08d}").exists():
             return
-        progress = {"recipe": asdict(self.recipe), "seed": self.seed, "curve": self.curve}
+        progress = {
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
+            "precision": self.precision,
+            "curve": self.curve,
+            "since_row": [self._loss, self._units],
+        }
         module = self.accelerator.unwrap_model(self.module)
-        checkpoint.save(
-            self.folder, self.step, module, self.optimizer, progress, self.recipe.keep
-        )
+        checkpoint.save(self.folder, self.step, module, self.optimizer, progress, self.recipe.keep)
 
     def evaluate(self, rows: Sequence[Any]) -> float:
         """Mean loss a unit over rows, in eval mode."""
@@ -119,7 +132,10 @@ class Trainer:
         import torch
 
         # torch.manual_seed would queue a call a step for a CUDA that may never come.
-        torch.default_generator.manual_seed(self.seed * 1_000_003 + self.step)
+        seed = (self.seed * 1_000_003 + self.step) % 2**64
+        torch.default_generator.manual_seed(seed)
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         rate = self.recipe.rate_at(self.step)
         with self.accelerator.autocast():
             loss, units = self.tunable.loss(self._placed(batch))
@@ -137,18 +153,19 @@ class Trainer:
             )
         return value, units
 
-    def _measure(self, loss: float, units: int, seconds: float) -> dict[str, Any]:
+    def _measure(self, speed: float) -> dict[str, Any]:
         row: dict[str, Any] = {
             "step": self.step,
-            "loss": loss / max(1, units),
+            "loss": self._loss / max(1, self._units),
             "rate": self.recipe.rate_at(self.step - 1),
-            "units_per_second": units / seconds,
+            "units_per_second": speed,
             "held_out": None,
         }
         due = self.step % self.recipe.validate == 0 or self.step == self.recipe.steps
         if due and self.held_out:
             row["held_out"] = self.evaluate(self.held_out)
         self.curve.append(row)
+        self._loss, self._units = 0.0, 0
         return row
 
     def _placed(self, batch: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
@@ -168,6 +185,7 @@ class Trainer:
                 "resume with the same ones, or start in a new folder"
             )
         self.step, self.curve = progress["step"], progress["curve"]
+        self._loss, self._units = progress.get("since_row", (0.0, 0))
 
 
 def _device(tunable: Tunable) -> str:

@@ -1,0 +1,70 @@
+"""Models and tokenizers of transformers from a local folder: safetensors only, none of its code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.errors import SourceError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_model(folder: Path, kind: str, dtype: "torch.dtype") -> Any:
+    """The model of a folder in evaluation mode; `kind` is its Auto class, e.g. AutoModel.
+
+    SourceError where the folder holds no such model, or lacks weights of it. A pooler may lack:
+    it is not used, and models are published without one.
+    """
+    import transformers
+
+    try:
+        with quiet():
+            model, report = getattr(transformers, kind).from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise SourceError(f"{folder} cannot be read as {kind}: {_first_line(error)}") from error
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise SourceError(f"{folder} lacks weights of its model: {missing[0]} and maybe others")
+    return model.eval()
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder; SourceError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"{folder} holds no tokenizer: {_first_line(error)}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bar of transformers, and no report of weights that a task does not need."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,116 @@
+"""A GGUF file becomes a folder of safetensors once; what is damaged is made again or refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foundation.errors import SourceError
+from foundation.hub.gguf import MANIFEST, dequantised
+
+gguf = pytest.importorskip("gguf")
+
+WIDTH, HEADS, HIDDEN, VOCABULARY = 32, 4, 64, 260
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|unused|>"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDATION_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "tiny.gguf")
+
+
+def write(path: Path) -> Path:
+    """A llama of one layer, its matrices in blocks of 4 bits, with bytes as tokens."""
+    from tokenizers import pre_tokenizers
+
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_context_length(64)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(HIDDEN)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([*sorted(pre_tokenizers.ByteLevel.alphabet()), *SPECIAL])
+    writer.add_token_types([1] * 256 + [3] * 4)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(256)
+    writer.add_eos_token_id(258)
+    shapes = {"attn_q": (WIDTH, WIDTH), "attn_k": (WIDTH, WIDTH), "attn_v": (WIDTH, WIDTH),
+              "attn_output": (WIDTH, WIDTH), "ffn_gate": (HIDDEN, WIDTH), "ffn_up": (HIDDEN, WIDTH),
+              "ffn_down": (WIDTH, HIDDEN)}  # fmt: skip
+    rng = np.random.default_rng(0)
+    kind = gguf.GGMLQuantizationType.Q4_1
+    tensors = {f"blk.0.{name}.weight": shape for name, shape in shapes.items()}
+    for name, shape in {"token_embd.weight": (VOCABULARY, WIDTH), **tensors}.items():
+        blocks = gguf.quantize(rng.normal(size=shape).astype(np.float32), kind)
+        writer.add_tensor(name, blocks, raw_dtype=kind)
+    for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
+        writer.add_tensor(name, np.ones(WIDTH, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def loaded(folder: Path) -> tuple[Any, Any]:
+    import torch
+
+    from foundation.pretrained import read_model, read_tokenizer
+
+    return read_model(folder, "AutoModelForCausalLM", torch.float32), read_tokenizer(folder)
+
+
+def test_the_folder_holds_the_very_weights_and_the_tokenizer(path: Path) -> None:
+    model, tokenizer = loaded(dequantised(path))
+    tensor = next(t for t in gguf.GGUFReader(path).tensors if t.name == "token_embd.weight")
+    wanted = gguf.dequantize(tensor.data, tensor.tensor_type)
+    assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), wanted)
+    assert tokenizer.decode(tokenizer("caf\u00e9").input_ids) == "caf\u00e9"
+    assert tokenizer.eos_token == "<|im_end|>"
+    assert set(SPECIAL) <= {token.content for token in tokenizer.added_tokens_decoder.values()}
+
+
+def test_a_second_call_makes_nothing(path: Path) -> None:
+    folder = dequantised(path)
+    before = {f.name: f.stat().st_mtime_ns for f in folder.iterdir()}
+    assert dequantised(path) == folder
+    assert {f.name: f.stat().st_mtime_ns for f in folder.iterdir()} == before
+    assert MANIFEST in before
+
+
+@pytest.mark.parametrize("damage", ["cut", "lost", "manifest"])
+def test_a_damaged_folder_is_made_again(path: Path, damage: str) -> None:
+    folder = dequantised(path)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    if damage == "cut":
+        weights.write_bytes(whole[:-1])
+    elif damage == "lost":
+        weights.unlink()
+    else:
+        (folder / MANIFEST).write_text("{")
+    assert dequantised(path) == folder
+    assert weights.read_bytes() == whole
+    assert not list(folder.parent.glob("*.part"))
+
+
+@pytest.mark.parametrize("content", [b"GGUF", b"GGUF" + b"\0" * 100, b"no model"])
+def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="cannot be read as a GGUF model") as caught:
+        dequantised(path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list((tmp_path / "cache" / "gguf").glob("*/"))

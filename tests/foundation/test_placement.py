@@ -1,0 +1,47 @@
+"""Devices and dtypes that are there."""
+
+import pytest
+
+from foundation.errors import PlacementError
+from foundation.placement import place
+from foundation.precision import fastest
+
+
+def test_the_cpu_is_always_there() -> None:
+    made = place("cpu", "float32")
+    assert (made.device, made.dtype, made.threads) == ("cpu", "float32", None)
+    assert place({"name": "cpu", "device": "cpu", "threads": 2}).threads == 2
+
+
+def test_the_models_dtype_holds_unless_another_is_asked_for() -> None:
+    yaml = {"name": "cpu", "device": "cpu", "dtype": "auto"}
+    assert place(yaml, "float32").dtype == "float32"
+    assert place({**yaml, "dtype": "bfloat16"}, "float32").dtype == "bfloat16"
+    assert place(yaml).dtype == "auto"
+
+
+def test_auto_is_a_device_that_is_there() -> None:
+    import torch
+
+    assert place("auto").device == ("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("tpu", "placement=tpu: one of auto, cpu, cuda"),
+        ("cuda:x", "placement=cuda:x: one of"),
+        ("cuda:99", "this machine has"),
+        ({"name": "cpu", "dtype": "float8"}, "placement.dtype=float8: one of"),
+        ({"name": "cpu", "threads": 0}, "placement.threads must be a whole number"),
+        ({"name": "cpu", "threads": "two"}, "placement.threads must be a whole number"),
+    ],
+)
+def test_what_is_not_there_is_refused(wanted, words) -> None:
+    with pytest.raises(PlacementError, match=words):
+        place(wanted)
+
+
+def test_the_fastest_dtype_is_one_that_models_take() -> None:
+    assert fastest("cpu") in ("float32", "bfloat16")
+    assert fastest("mps") == "float32"
