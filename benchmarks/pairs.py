@@ -1,0 +1,187 @@
+"""Two or more commands against each other, in interleaved pairs.
+
+    python -m benchmarks.pairs --name startup --side "bare=python -c pass" \
+        --side "help=foundation --help" --pairs 20
+
+Each side is a process with an environment of its own. A pair (a round, with more than two sides)
+runs every side once, in random order, after warm-ups that are not counted. The first side is the
+reference: a ratio is what it takes over what another side takes, pair by pair, so 5 means that the
+other takes a fifth. The same command on both sides shows what the machine's unrest alone does.
+"""
+
+import argparse
+import os
+import random
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.interval import Ratio, ratio
+from benchmarks.process import Usage, measure
+from benchmarks.record import RESULTS, save
+
+
+@dataclass(frozen=True)
+class Side:
+    """A command; `{pair}` in its words becomes the pair's number.
+
+    environment: variables set, or removed where None.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of a side in a pair; place: its turn there. load: the machine's, just before."""
+
+    side: str
+    pair: int
+    place: int
+    load: float
+    usage: Usage
+
+    def value(self, measure: str) -> float:
+        """`wall`, `cpu`, `memory`, or a number of the side's own report by its name."""
+        if measure in ("wall", "cpu", "memory"):
+            return float(getattr(self.usage, measure))
+        return float(self.usage.report[measure])
+
+
+Say = Callable[[str], None]
+
+
+def run(
+    sides: Sequence[Side],
+    pairs: int,
+    *,
+    seed: int = 0,
+    warmups: int = 1,
+    timeout: float = 600.0,
+    say: Say = lambda line: None,
+) -> list[Sample]:
+    """Every side's samples in the order they were taken."""
+    chance, samples = random.Random(seed), []
+    for pair in range(-warmups, pairs):
+        order = chance.sample(sides, len(sides))
+        for place, side in enumerate(order):
+            command = [word.replace("{pair}", str(pair)) for word in side.command]
+            load = os.getloadavg()[0]
+            usage = measure(command, side.environment, timeout=timeout)
+            say(f"{'warm-up' if pair < 0 else f'pair {pair + 1}'}: {side.name} {usage.wall:.3f} s")
+            if pair >= 0:
+                samples.append(Sample(side.name, pair, place, load, usage))
+    return samples
+
+
+def compare(samples: Sequence[Sample], reference: str, side: str, measure: str = "wall") -> Ratio:
+    """What the reference takes over what a side takes."""
+    return ratio(values(samples, reference, measure), values(samples, side, measure))
+
+
+def values(samples: Sequence[Sample], side: str, measure: str) -> list[float]:
+    """A side's measurements in the order of the pairs."""
+    own = sorted((s for s in samples if s.side == side), key=lambda sample: sample.pair)
+    return [sample.value(measure) for sample in own]
+
+
+def described(
+    sides: Sequence[Side], samples: Sequence[Sample], found: Mapping[str, Ratio], **more: Any
+) -> dict[str, Any]:
+    """What a record says of pairs: commands, ratios by name and every raw sample."""
+    ratios = {name: {**asdict(r), "against_1": r.says()} for name, r in found.items()}
+    return {
+        **more,
+        "sides": [asdict(side) for side in sides],
+        "ratios": ratios,
+        "samples": [asdict(sample) for sample in samples],
+    }
+
+
+def line(name: str, found: Ratio, claim: float | None = None) -> str:
+    """`name: 5.31 (5.02 to 5.60), at least 5: yes`."""
+    shown = f"{name}: {found.ratio:.3g} ({found.low:.3g} to {found.high:.3g}, {found.pairs} pairs)"
+    if claim is None:
+        told = found.says()
+        seen = f"; a ratio of {found.smallest:.3g} would have been seen"
+        return f"{shown}: {told if told == 'cannot tell' else f'{told} 1'}{seen}"
+    answer = {"above": "yes", "below": "no"}.get(found.says(claim), "cannot tell")
+    return f"{shown}, at least {claim:g}: {answer}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pairs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--name", required=True, help="the record is <out>/<name>.json")
+    parser.add_argument(
+        "--side",
+        action="append",
+        required=True,
+        metavar="NAME=COMMAND",
+        help="the first is the reference; {pair} becomes the pair's number",
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME:KEY=VALUE",
+        help="a variable for one side; without a value it is removed",
+    )
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--warmups", type=int, default=1, help="of each side, not counted")
+    parser.add_argument(
+        "--measure",
+        default="wall",
+        help="wall, cpu, memory, or a key of the JSON each side prints last",
+    )
+    parser.add_argument("--at-least", type=float, help="the ratio that is claimed")
+    parser.add_argument("--seed", type=int, default=0, help="of the order within pairs")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    if given.pairs < 2 or len(given.side) < 2:
+        parser.error("at least two sides and two pairs")
+    sides = _sides(parser, given.side, given.env)
+    settings = {"pairs": given.pairs, "warmups": given.warmups, "seed": given.seed}
+    samples = run(
+        sides,
+        given.pairs,
+        seed=given.seed,
+        warmups=given.warmups,
+        timeout=given.timeout,
+        say=lambda text: print(text, file=sys.stderr),
+    )
+    first, *others = (side.name for side in sides)
+    found = {f"{first}/{o}": compare(samples, first, o, given.measure) for o in others}
+    body = described(sides, samples, found, settings=settings, measure=given.measure)
+    path = save(given.name, {**body, "at_least": given.at_least}, given.out)
+    for name, each in found.items():
+        print(line(name, each, given.at_least))
+    print(path)
+    return 0
+
+
+def _sides(
+    parser: argparse.ArgumentParser, typed: Sequence[str], variables: Sequence[str]
+) -> list[Side]:
+    environments: dict[str, dict[str, str | None]] = {}
+    for text in variables:
+        name, _, setting = text.partition(":")
+        key, given, value = setting.partition("=")
+        environments.setdefault(name, {})[key] = value if given else None
+    commands = dict(text.split("=", 1) for text in typed if "=" in text)
+    if len(commands) < len(typed) or not environments.keys() <= commands.keys():
+        parser.error("a side is NAME=COMMAND with a name of its own, and --env names one of them")
+    return [Side(n, tuple(shlex.split(c)), environments.get(n, {})) for n, c in commands.items()]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

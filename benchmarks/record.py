@@ -1,0 +1,62 @@
+"""The record of a benchmark: what was measured, on what, with what."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foundation.durable import write_json
+from foundation.record import machine, versions
+
+SCHEMA = 1
+RESULTS = Path(__file__).parent / "results"
+
+
+def save(name: str, values: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Write `<folder>/<name>.json`: the values and the circumstances."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    write_json(path, {"schema": SCHEMA, "name": name, **circumstances(), **values})
+    return path
+
+
+def circumstances() -> dict[str, Any]:
+    """When, which commit, which versions, which machine and how busy it is."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": {**machine(), "precision": precision(), "load": os.getloadavg()},
+    }
+
+
+def precision() -> dict[str, Any]:
+    """What bfloat16 is worth here: seconds of a matrix product, and the dtype chosen for that."""
+    import torch
+
+    from foundation.precision import _seconds, fastest
+
+    return {
+        "fastest": fastest(),
+        "float32_seconds": _seconds(torch.float32),
+        "bfloat16_seconds": _seconds(torch.bfloat16),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def commit() -> str | None:
+    """The commit, with "-changed" where the working tree differs; None outside a repository."""
+    here = Path(__file__).parent
+    try:
+        head = _git(here, "rev-parse", "HEAD").strip()
+        return f"{head}-changed" if _git(here, "status", "--porcelain").strip() else head
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
