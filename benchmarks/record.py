@@ -36,14 +36,10 @@ def precision() -> dict[str, Any]:
     """What bfloat16 is worth here: seconds of a matrix product, and the dtype chosen for that."""
     import torch
 
-    from foundation.precision import _seconds, fastest
+    from foundation.precision import fastest, seconds
 
-    return {
-        "fastest": fastest(),
-        "float32_seconds": _seconds(torch.float32),
-        "bfloat16_seconds": _seconds(torch.bfloat16),
-        "threads": torch.get_num_threads(),
-    }
+    took = {f"{name}_seconds": value for name, value in seconds().items()}
+    return {"fastest": fastest(), **took, "threads": torch.get_num_threads()}
 
 
 def commit() -> str | None:

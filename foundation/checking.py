@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64
 CHUNK_SECONDS = 0.25
-Checks = Mapping[str, Any]
+Checks = dict[str, Any]
 
 
 class Checker:
@@ -64,7 +64,6 @@ class Checker:
 
     def _result(self, pair: Made, checks: Checks) -> Result:
         item, output = pair
-        checks = dict(checks)
         valid, reason = checks.pop("valid", True), checks.pop("reason", None)
         reason = output.reason or reason
         return Result(
@@ -73,7 +72,7 @@ class Checker:
             output=output.value,
             valid=reason is None and valid,
             reason=reason,
-            checks={**checks, **output.extra},
+            checks={**checks, **output.extra} if checks else output.extra,
             refused=output.refused,
             usage=output.usage,
             **self._common,

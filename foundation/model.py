@@ -90,10 +90,11 @@ class Model:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{seed}'")
         made = settings(self.domain, task, given)
-        temporary = None if folder else tempfile.TemporaryDirectory(prefix="foundation-")
-        place = folder or Path(temporary.name if temporary else "")
-        self._take_dtype_of(place)
-        run = Run(place, {}, self._identity(task, given, seed, made))
+        if folder is not None:
+            self._take_dtype_of(folder)
+        identity = self._identity(task, given, seed, made)
+        place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
+        run = Run(place, {}, identity)
         ended = finished(place)
         if ended is None:
             run.columns = self._columns(made)
@@ -103,7 +104,7 @@ class Model:
             total=made.total,
             finish=partial(self._finish, task=task, settings=made, config=config or {}),
             view=None if self.domain.view is None else registry.resolve(self.domain.view),
-            temporary=temporary,
+            temporary=folder is None,
             summary=ended,
         )
 

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,6 @@ from foundation.errors import InputError, Interrupted
 from foundation.spec import EMPTY
 
 if TYPE_CHECKING:
-    import tempfile
-
     import pandas
     import pyarrow
 
@@ -71,7 +70,7 @@ class ResultSet:
         total: int | None,
         finish: Finish,
         view: Callable[["pyarrow.Table"], str] | None = None,
-        temporary: "tempfile.TemporaryDirectory[str] | None" = None,
+        temporary: bool = False,
         summary: Summary | None = None,
     ) -> None:
         self.run, self.total = run, total
@@ -81,12 +80,14 @@ class ResultSet:
         self.began = time.perf_counter()
         self._begin, self._finish, self._view = begin, finish, view
         self._stream: Iterator[Result] | None = None
-        self._temporary = temporary
+        self._ended = False
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, run.folder, ignore_errors=True)
         self._summary = summary
 
     def __iter__(self) -> Iterator[Result]:
         """Results as they are done; what is yielded is written. A second pass reads the table."""
-        if self._summary is not None:
+        if self._summary is not None or (self._ended and self.stopped is None):
             yield from self._read()
             return
         try:
@@ -108,17 +109,24 @@ class ResultSet:
                 self._stream = None
                 raise
             if result is None:
+                self._ended = True
                 return
             yield result
 
     def __len__(self) -> int:
-        return self.finish().made
+        """How many there will be; TypeError where no one knows. list() asks before it begins."""
+        if self._summary is not None:
+            return self._summary.made
+        if self.total is None:
+            raise TypeError("how many results there will be is not known")
+        return self.total
 
     def finish(self) -> Summary:
         """Run to the end, join the parts, and write the domain's files and record.json."""
         if self._summary is None:
-            for _ in self:
-                pass
+            if not self._ended:
+                for _ in self:
+                    pass
             if self.stopped is not None:
                 raise Interrupted(self.stopped, self._how_to_go_on())
             self._summary = self._finish(self)

@@ -64,18 +64,12 @@ class Ahead:
         self._waiting.extendleft(reversed(others))
         return taken
 
-    def alike(self, key: Hashable, count: int, size: Callable[[Item], int]) -> list[Item]:
-        """Up to `count` items of a key and of like size, the oldest among them."""
+    def batches(self, key: Hashable, count: int, size: Callable[[Item], int]) -> list[list[Item]]:
+        """What waits of a key, in batches of up to `count` of like size; the oldest item first."""
         found = self.take(key, self._limit)
-        if not found:
-            return []
         found.sort(key=lambda item: (size(item), item.id))
-        oldest = min(range(len(found)), key=lambda i: found[i].id)
-        start = min(oldest // count * count, max(0, len(found) - count))
-        chosen = found[start : start + count]
-        rest = [(key, item) for item in found[:start] + found[start + count :]]
-        self._waiting = deque(sorted([*rest, *self._waiting], key=lambda entry: entry[1].id))
-        return chosen
+        batches = [found[at : at + count] for at in range(0, len(found), count)]
+        return sorted(batches, key=lambda batch: min(item.id for item in batch))
 
     def _fill(self) -> None:
         """Read until an item waits or `limit` refused ones do."""
@@ -172,10 +166,13 @@ class Stream:
             slots, free = self._open(key), list(range(self.batch))
 
     def _whole(self, ahead: Ahead, key: Hashable) -> Iterator[Made]:
-        """One batch of this key, in halves where memory does not hold it."""
-        todo = deque([ahead.alike(key, self.batch, self.size)])
+        """Batches of this key, in halves where memory does not hold them."""
+        todo = deque(ahead.batches(key, self.batch, self.size))
         while todo and not self.stop():
             items = todo.popleft()
+            if len(items) > self.batch:  # cut before memory ran out
+                todo.extendleft((items[self.batch :], items[: self.batch]))
+                continue
             left = dict(enumerate(items))
             try:
                 requests = [item.request for item in items]
@@ -190,8 +187,7 @@ class Stream:
             if rest and len(items) == 1:
                 yield rest[0], Output(None, ALONE)
             elif rest:
-                if len(items) <= self.batch:
-                    self._halve()
+                self._halve()
                 half = -(-len(rest) // 2)
                 todo.extendleft(part for part in (rest[half:], rest[:half]) if part)
 

@@ -23,9 +23,9 @@ class SmilesGru:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Two bytes a parameter; a row's state and tokens; size in characters."""
+        """Four bytes a parameter; a row's state and tokens; size in characters."""
         length = len(request.smiles) if isinstance(request, Molecule) else 1
-        return Cost(weights=2 * (spec.parameters or 0), memory=16_384, size=length)
+        return Cost(weights=4 * (spec.parameters or 0), memory=16_384, size=length)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
@@ -37,7 +37,9 @@ class SmilesGru:
             torch.set_num_threads(placement.threads)
         try:
             parts = read(folder)
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except SourceError:
+            raise
+        except Exception as error:  # tokenizers raises nothing narrower
             reason = str(error).partition("\n")[0]
             raise SourceError(f"{folder} holds no SMILES model: {reason}") from error
         self.network = parts.network.eval().to(placement.device)
@@ -66,7 +68,8 @@ class SmilesGru:
         return read_molecules(self, task, batch, self._device)
 
     def states(self, tokens: "torch.Tensor") -> "torch.Tensor":
-        return self.network(tokens)
+        states: torch.Tensor = self.network(tokens)
+        return states
 
     def logits(self, tokens: "torch.Tensor") -> "torch.Tensor":
         return self.network.logits(self.network(tokens))

@@ -90,9 +90,11 @@ class CausalMolecules:
 def _read(folder: Path, dtype: "torch.dtype") -> Any:
     from transformers import AutoModelForCausalLM
 
+    model: Any
+    report: Any
     try:
         with _quiet():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            model, report = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -114,11 +116,11 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logging.set_verbosity(level)
         if bar:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """A causal language model one token at a time, for a fixed number of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,20 +50,22 @@ class CausalStepper:
         return torch.from_numpy(self._position).to(self._device)
 
 
-class _Columns(DynamicLayer):
+class _Columns(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's keys and values."""
 
-    def __init__(self, now: Any, columns: int) -> None:
-        super().__init__()
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, now: Callable[[], Tensor], columns: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self._now, self._columns = now, columns
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
-            rows, heads, _, width = key_states.shape
-            shape = (rows, heads, self._columns)
-            self.keys = key_states.new_zeros(*shape, width)
+            shape = (*key_states.shape[:2], self._columns)
+            self.keys = key_states.new_zeros(*shape, key_states.shape[-1])
             self.values = value_states.new_zeros(*shape, value_states.shape[-1])
             self.is_initialized = True
         rows = torch.arange(len(self.keys), device=self.keys.device)

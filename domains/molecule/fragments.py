@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foundation.domains.molecule.plans import Prompt
 from foundation.draws import Draws
@@ -21,12 +21,12 @@ TRAINED = 16  # of these, in the manner of the training
 class Fragment:
     """core: with hydrogen at its attachment points. points: the atoms that bear them, in order.
 
-    first: the core with a dummy atom, the last one, at the first of its points.
+    first: the core with a dummy atom, the last one, at the first of its points, if it has any.
     """
 
     core: "Mol"
     points: tuple[int, ...]
-    first: "Mol | None"
+    first: "Mol"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _fragment(molecule: "Mol") -> Fragment:
             raise RequestError("an attachment point has one single bond to an atom, as in C[*:1]")
     core, places = _capped(molecule, order)
     owners = [molecule.GetAtomWithIdx(index).GetNeighbors()[0].GetIdx() for index in order]
-    first = _last(_capped(molecule, order[1:])[0]) if order else None
+    first = _last(_capped(molecule, order[1:])[0]) if order else core
     return Fragment(core, tuple(places[owner] for owner in owners), first)
 
 
@@ -109,7 +109,7 @@ def _capped(molecule: "Mol", dummies: Sequence[int]) -> "tuple[Mol, dict[int, in
         if atom.GetIdx() in dummies:
             atom.SetAtomicNum(1)
             atom.SetIsotope(0)
-    settings = Chem.RemoveHsParameters()
+    settings: Any = Chem.RemoveHsParameters()
     settings.removeDefiningBondStereo = True
     capped = _tidied(Chem.RemoveHs(copy, settings))
     return capped, {atom.GetIntProp("place"): atom.GetIdx() for atom in capped.GetAtoms()}

@@ -34,7 +34,8 @@ class Generate:
     def __post_init__(self) -> None:
         _within("temperature", self.temperature, 10.0)
         _within("top_p", self.top_p, 1.0)
-        if not isinstance(self.attempts, int) or not 1 <= self.attempts <= 10_000:
+        whole = isinstance(self.attempts, int) and not isinstance(self.attempts, bool)
+        if not whole or not 1 <= self.attempts <= 10_000:
             raise RequestError(f"attempts must be a whole number, 1 to 10,000, got {self.attempts}")
         if self.scaffold is not None and not str(self.scaffold).strip():
             raise RequestError("scaffold is empty: give a SMILES")

@@ -55,7 +55,7 @@ class Selfies:
             from selfies.compatibility import modernize_symbol
         except ImportError:
             raise MissingExtra("selfies", "selfies") from None
-        self._selfies = selfies
+        self._selfies, self._modern = selfies, modernize_symbol
         symbols = [symbol for symbol in sorted(vocabulary) if symbol.startswith("[")]
         self._earlier = {modernize_symbol(symbol): symbol for symbol in symbols}
         self._earlier |= {symbol: symbol for symbol in symbols}
@@ -69,7 +69,8 @@ class Selfies:
 
     def smiles(self, text: str) -> str:
         try:
-            smiles: str = self._selfies.decoder(text, compatible=True)
+            symbols = [self._modern(symbol) for symbol in self._selfies.split_selfies(text)]
+            smiles: str = self._selfies.decoder("".join(symbols))
         except (self._selfies.DecoderError, ValueError, KeyError, IndexError) as error:
             raise RequestError(f"not SELFIES: {_line(error)}") from error
         return smiles
@@ -82,7 +83,7 @@ class Safe:
 
     def __init__(self) -> None:
         try:
-            import safe
+            import safe  # type: ignore[import-not-found]
         except ImportError:
             raise MissingExtra("safe-mol", "safe") from None
         self._safe = safe

@@ -193,7 +193,7 @@ def _picture(rows: list[dict[str, Any]]) -> bytes:
         brush = ImageDraw.Draw(page)
         brush.text(middle, "No valid molecules", fill=_FAINT, font=_font(28), anchor="mm")
     file = io.BytesIO()
-    page.save(file, "PNG", optimize=True, dpi=(192, 192))
+    page.save(file, "PNG", dpi=(192, 192))
     return file.getvalue()
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Reader(Protocol):
     """A network that reads whole molecules; tokens [rows, time] are padded at the end."""
 
-    script: "Script"
+    @property
+    def script(self) -> "Script": ...
 
     def states(self, tokens: "Tensor") -> "Tensor":
         """The last layer's states, float32 [rows, time, width]."""

@@ -69,7 +69,7 @@ class Decorated:
         core, points, first = self._fragment.core, self._fragment.points, self._fragment.first
         if smiles is None:
             self._left = list(points) or self._drawn()
-            return self._grow(open_at(core, self._left[0]) if first is None else first)
+            return self._grow(first if points else open_at(core, self._left[0]))
         smiles = self._opening.grown(smiles)
         molecule = read(smiles)
         if molecule is None:

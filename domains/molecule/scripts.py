@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 class Script(Protocol):
     """end: the token that ends a molecule. longest: tokens of a row, first and end counted."""
 
-    end: int
-    longest: int
+    @property
+    def end(self) -> int: ...
+
+    @property
+    def longest(self) -> int: ...
 
     def begin(self, prompt: "Prompt") -> list[int]:
         """The tokens that the model goes on from; RequestError for what it cannot write."""

@@ -106,6 +106,7 @@ class CausalSlots:
         logits: torch.Tensor = out.logits[:, -1].float().cpu()
         return logits
 
+    @torch.inference_mode()
     def _write(self, rows: dict[int, Row], logits: "torch.Tensor") -> None:
         """Choose each row's next token; rows that end leave."""
         listed = list(rows.items())

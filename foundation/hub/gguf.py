@@ -12,6 +12,7 @@ from foundation.durable import replacing, sync_folder
 from foundation.errors import MissingExtra, SourceError
 from foundation.hub.cache import cache_folder
 from foundation.hub.digests import digests
+from foundation.pretrained import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,9 +76,10 @@ def _convert(path: Path, folder: Path) -> None:
 
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtra("gguf", "gguf")
-    model, tokenizer = _read(path)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model, tokenizer = _read(path)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _read(path: Path) -> tuple[Any, Any]:
@@ -95,7 +97,7 @@ def _read(path: Path) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(
             path.parent, gguf_file=path.name, local_files_only=True
         )
-    except (ValueError, KeyError, RuntimeError, NotImplementedError, OSError) as error:
+    except Exception as error:  # a reader of foreign bytes fails with what it likes
         reason = str(error).strip().partition("\n")[0]
         raise SourceError(f"{path} cannot be read as a GGUF model: {reason}") from error
     quantizer = getattr(model, "hf_quantizer", None)

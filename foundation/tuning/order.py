@@ -39,7 +39,8 @@ class Order:
     def _epoch(self, epoch: int) -> "NDArray[np.int64]":
         import numpy as np
 
-        random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
+        key = np.array([self.seed, epoch], dtype=np.uint64)
+        random = np.random.Generator(np.random.Philox(key=key))
         rows = random.permutation(len(self.sizes))[: self.per_epoch * self.batch]
         pools = []
         for first in range(0, len(rows), POOL * self.batch):

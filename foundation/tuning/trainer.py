@@ -40,6 +40,7 @@ class Trainer:
         precision: str = "float32",
     ) -> None:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
         if recipe.precision == "auto":
             precision = checkpoint.progress(folder).get("precision", precision)
@@ -49,6 +50,8 @@ class Trainer:
         self.recipe, self.folder, self.seed = recipe, folder, seed
         self.precision = precision
         mixed = "bf16" if precision == "bfloat16" else "no"
+        # accelerate would hold a process to the precision of its first training.
+        AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=_device(tunable) == "cpu")
         self.module = self.accelerator.prepare_model(tunable.module())
         self.optimizer = _optimizer(self.module, recipe)

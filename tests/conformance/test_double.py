@@ -1,9 +1,11 @@
 """The model double keeps the contract, in whole batches and in steps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from foundation.requests import Item
 from foundation.spec import ModelSpec
 from foundation.testing import double
 from foundation.testing.contract import AdapterContract
@@ -31,10 +33,8 @@ class TestStepped(TestWhole):
     def spec(self, installed: Path) -> ModelSpec:
         return double.spec(installed / "weights", "Stepped")
 
-    @pytest.fixture
-    def items(self, items):
-        from dataclasses import replace
-
+    def requests(self, spec: ModelSpec) -> list[Item]:
+        items = super().requests(spec)
         lengths = [1, 9, 3, 20, 5, 2, 7, 1, 1, 30]
         return [
             replace(item, request=replace(item.request, letters=n, group=n % 2))

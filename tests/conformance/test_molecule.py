@@ -33,7 +33,7 @@ class _Starter(AdapterContract):
 class TestGenerate(_Starter):
     task = "generate"
     given = {"count": 10, "temperature": 0.9, "columns": ["canonical", "log_likelihood"]}
-    wrong = ({"count": 0}, {"temperature": 0}, {"top_p": 2}, {"scafold": "C"}, {"scaffold": " "})
+    wrong = ({"count": 0}, {"temperature": 0}, {"top_p": 2}, {"scafold": "C"})
     unreadable = "C1CC("
     drawn = True
 

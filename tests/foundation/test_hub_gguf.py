@@ -11,7 +11,7 @@ from foundation.hub.gguf import MANIFEST, dequantised
 
 gguf = pytest.importorskip("gguf")
 
-WIDTH, HEADS, HIDDEN, VOCABULARY = 32, 4, 64, 260
+WIDTH, HEADS, HIDDEN, VOCABULARY = 32, 4, 64, 261
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|unused|>"]
 
 
@@ -41,8 +41,8 @@ def write(path: Path) -> Path:
     writer.add_rope_dimension_count(WIDTH // HEADS)
     writer.add_vocab_size(VOCABULARY)
     writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([*sorted(pre_tokenizers.ByteLevel.alphabet()), *SPECIAL])
-    writer.add_token_types([1] * 256 + [3] * 4)
+    writer.add_token_list([*sorted(pre_tokenizers.ByteLevel.alphabet()), *SPECIAL, "ab"])
+    writer.add_token_types([1] * 256 + [3] * 4 + [1])
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(256)
     writer.add_eos_token_id(258)

@@ -45,3 +45,26 @@ def test_what_is_not_there_is_refused(wanted, words) -> None:
 def test_the_fastest_dtype_is_one_that_models_take() -> None:
     assert fastest("cpu") in ("float32", "bfloat16")
     assert fastest("mps") == "float32"
+
+
+def test_the_measured_dtype_is_kept_for_this_machine(tmp_path, monkeypatch) -> None:
+    import json
+
+    monkeypatch.setenv("FOUNDATION_CACHE", str(tmp_path))
+    fastest.cache_clear()
+    first = fastest("cpu")
+    path = tmp_path / "precision.json"
+    kept = json.loads(path.read_text())
+    assert kept["fastest"] == first
+    other = "float32" if first == "bfloat16" else "bfloat16"
+    path.write_text(json.dumps({**kept, "fastest": other}))
+    fastest.cache_clear()
+    assert fastest("cpu") == other  # read, not measured again
+    path.write_text(json.dumps({**kept, "machine": {}, "fastest": other}))
+    fastest.cache_clear()
+    assert fastest("cpu") in ("float32", "bfloat16")
+    assert json.loads(path.read_text())["machine"] == kept["machine"]
+    path.write_text("{")
+    fastest.cache_clear()
+    assert fastest("cpu") in ("float32", "bfloat16")
+    fastest.cache_clear()

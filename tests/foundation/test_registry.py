@@ -46,7 +46,7 @@ def test_unknown_names_are_told_with_the_nearest(installed) -> None:
         registry.domain("duoble")
     with pytest.raises(UnknownName, match="did you mean 'molecule/starter'"):
         registry.spec("molecule/stater")
-    with pytest.raises(UnknownName, match="did you mean 'model.revision'"):
+    with pytest.raises(UnknownName, match=r"did you mean 'model\.revision'"):
         registry.spec_from({**GOOD, "revison": "2"})
 
 
@@ -66,7 +66,7 @@ def test_a_path_takes_the_place_of_the_source_and_its_digests() -> None:
 
 
 def test_a_spec_lacks_nothing_it_needs() -> None:
-    with pytest.raises(InputError, match="model.adapter is missing"):
+    with pytest.raises(InputError, match=r"model\.adapter is missing"):
         registry.spec_from({k: v for k, v in GOOD.items() if k != "adapter"})
     spec = registry.spec_from({**GOOD, "deltas": [{"path": "p", "scale": 0.5}], "tasks": ["t"]})
     assert spec.deltas == (Delta("p", 0.5),)

@@ -1,5 +1,6 @@
 """Results while they run, after a failure, and when they are done."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ def test_results_come_while_it_runs_and_can_be_read_again(double) -> None:
     once = {result.id: result.output for result in finite}
     assert {result.id: result.output for result in finite} == once
     assert len(finite) == 10
+
+
+def test_a_list_of_results_runs_them_once(double) -> None:
+    results = double().generate(count=10)
+    assert len(results) == 10
+    assert not (results.run.folder / "record.json").exists()
+    assert [result.id for result in list(results)] == list(range(10))
+    with pytest.raises(TypeError, match="not known"):
+        len(double().generate(count="inf"))
 
 
 def test_a_loop_that_was_left_is_gone_on_with(double) -> None:
@@ -69,5 +79,7 @@ def test_a_temporary_run_is_saved_or_goes_with_its_results(double, tmp_path: Pat
     assert (saved / "results.parquet").exists()
     with pytest.raises(InputError, match="is not empty"):
         results.save(tmp_path / "kept")
-    results._temporary.cleanup()
+    assert folder.exists()
+    del results
+    gc.collect()
     assert not folder.exists()

@@ -1,4 +1,4 @@
-"""A tiny untrained network in the starter's format, and a way to run requests through an adapter."""
+"""A tiny untrained network in the format of the starter, and ways to run requests through it."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

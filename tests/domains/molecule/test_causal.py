@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     GPT2Config,
@@ -215,8 +216,6 @@ def test_what_cannot_be_read_or_written_is_refused(
 
 
 def test_selfies_become_smiles(selfies_model: CausalMolecules, generated: Run) -> None:
-    from rdkit import Chem
-
     outputs = generated(selfies_model, {n: Generate() for n in range(12)})
     whole = [output for output in outputs.values() if output.reason is None]
     assert whole
@@ -230,8 +229,6 @@ def test_selfies_of_an_earlier_release_are_written_and_read(selfies_model: Causa
     assert "[Branch1_" in text
     smiles, reason = selfies_model.script.read(tokens[1:-1])
     assert reason is None
-    from rdkit import Chem
-
     assert Chem.CanonSmiles(smiles) == Chem.CanonSmiles("CC(=O)Oc1ccccc1")
 
 
@@ -267,8 +264,6 @@ def test_safe_is_written_and_read(safe_folder: Path, generated: Run, read: Read)
     assert output.extra["log_likelihood"] < 0
     text = model.script.notation.write("CC(=O)Oc1ccccc1C(=O)NCC1CC1")
     smiles, reason = model.script.read(model.script.write("CC(=O)Oc1ccccc1C(=O)NCC1CC1")[1:-1])
-    from rdkit import Chem
-
     assert "." in text
     assert reason is None
     assert Chem.CanonSmiles(smiles) == Chem.CanonSmiles("CC(=O)Oc1ccccc1C(=O)NCC1CC1")

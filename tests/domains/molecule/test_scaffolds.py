@@ -159,7 +159,7 @@ def test_what_a_model_makes_invalid_stays_as_it_wrote_it() -> None:
 
 
 def test_a_point_that_the_other_one_used_up() -> None:
-    output = follow("N([*:1])[*:2]", ["1CCCC1"])
+    output = follow("C(F)(F)([*:1])[*:2]", ["1CCCC1"])
     assert "no room" in str(output.reason)
 
 
