@@ -17,9 +17,9 @@ ROUNDS = 20
 def fastest(device: str = "cpu") -> str:
     """`bfloat16` where a matrix product in it takes less than 1 / GAIN of float32's time.
 
-    Measured once on a machine's CPU, in about 50 ms, and kept in the cache folder: on a busy machine
-    two measurements may differ, and the same seed is to give the same results. A GPU of compute
-    capability 8 or more has it in hardware.
+    Measured once on a machine's CPU, in about 50 ms, and kept in the cache folder: on a busy
+    machine two measurements may differ, and the same seed is to give the same results. A GPU of
+    compute capability 8 or more has it in hardware.
     """
     import torch
 

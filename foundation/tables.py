@@ -21,7 +21,7 @@ _SNIFFED_BYTES = 1 << 16
 _DAMAGE = (OSError, EOFError, ValueError, zlib.error, csv.Error)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """Record `number` of a file, counted from 1: its cells as they stand there, or an error."""
 
@@ -216,7 +216,7 @@ def _delimited(path: Path, columns: Columns, delimiters: str) -> Iterator[Record
             elif at >= len(row):
                 yield Record(number, error=f"no column '{header[at]}'")
             else:
-                yield Record(number, tuple(_cell(row, place) for place in places))
+                yield Record(number, tuple([_cell(row, place) for place in places]))
 
 
 class _Again:

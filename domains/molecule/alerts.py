@@ -5,7 +5,7 @@ RDKit itself decides every match; the screen only spares it the queries that can
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,8 @@ def pattern(entry: bytes) -> "Mol | None":
     try:
         size = int(entry[:start].split()[-1])
         least = int(entry[start + size :].split()[0])
-        return Chem.Mol(entry[start : start + size]) if start > 0 and least >= 1 else None
+        pickled: Any = entry[start : start + size]  # RDKit's stubs know no bytes
+        return Chem.Mol(pickled) if start > 0 and least >= 1 else None
     except (ValueError, IndexError, RuntimeError):
         return None
 

@@ -50,14 +50,14 @@ class CausalStepper:
         return torch.from_numpy(self._position).to(self._device)
 
 
-class _Columns(DynamicLayer):  # type: ignore[no-untyped-call]
+class _Columns(DynamicLayer):
     """One layer's keys and values."""
 
     keys: Tensor
     values: Tensor
 
     def __init__(self, now: Callable[[], Tensor], columns: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._now, self._columns = now, columns
 
     def update(

@@ -167,7 +167,7 @@ def _properties(molecule: "Mol") -> tuple[float, float, float, float]:
     return (
         rdMolDescriptors.CalcCrippenDescriptors(molecule)[0],
         sascorer.calculateScore(molecule),
-        qed(molecule),  # type: ignore[no-untyped-call]
+        qed(molecule),
         rdMolDescriptors._CalcMolWt(molecule),
     )
 
@@ -185,7 +185,7 @@ def _scaffold(molecule: "Mol") -> str | None:
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
     try:
-        scaffold = MurckoScaffold.GetScaffoldForMol(molecule)  # type: ignore[no-untyped-call]
+        scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
     except (ValueError, RuntimeError):
         return None
     rings: int = scaffold.GetRingInfo().NumRings()

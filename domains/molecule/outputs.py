@@ -133,7 +133,8 @@ def _candidates(rows: "pyarrow.Table") -> list[dict[str, Any]]:
     if "unique" in good.column_names:
         good = good.filter(pc.fill_null(good["unique"], True))
     lowest = pc.select_k_unstable(good, k=_SHOWN, sort_keys=[("id", "ascending")])
-    return good.take(lowest).to_pylist()
+    rows_found: list[dict[str, Any]] = good.take(lowest).to_pylist()
+    return rows_found
 
 
 def _light(rows: "pyarrow.Table") -> "pyarrow.Table":
@@ -250,7 +251,8 @@ def _drawing(row: Mapping[str, Any], width: int, height: int) -> bytes:
         rdDepictor.StraightenDepiction(molecule)
         rdMolDraw2D.PrepareAndDrawMolecule(canvas, molecule)
     canvas.FinishDrawing()
-    return canvas.GetDrawingText()
+    drawn: bytes = canvas.GetDrawingText()
+    return drawn
 
 
 @functools.cache

@@ -1,13 +1,15 @@
 """Randomised SMILES: the same molecule, written from another atom in another order."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-def randomise(smiles: str, order: Sequence[float] | Any) -> str:
+def randomise(smiles: str, order: "NDArray[Any]") -> str:
     """A random SMILES of a molecule (Arus-Pous et al. 2019).
 
-    order: an array of random numbers, at least one an atom, by which the atoms are sorted. A SMILES
+    order: random numbers, at least one an atom, by which the atoms are sorted. A SMILES
     that cannot be parsed, or has more atoms than that, is returned as it is.
     """
     from rdkit import Chem

@@ -17,13 +17,12 @@ class Stepper:
 
     def __init__(self, network: SmilesNetwork, rows: int, device: str, dtype: torch.dtype) -> None:
         gru, layers = network.gru, network.shape.layers
-        place = {"device": device, "dtype": dtype}
-        self._input = [getattr(gru, f"weight_ih_l{n}").to(**place) for n in range(layers)]
-        self._input_bias = [getattr(gru, f"bias_ih_l{n}").to(**place) for n in range(layers)]
-        self._hidden = [getattr(gru, f"weight_hh_l{n}").to(**place) for n in range(layers)]
-        self._hidden_bias = [getattr(gru, f"bias_hh_l{n}").to(**place) for n in range(layers)]
-        self._embedding = network.embedding.weight.to(**place)
-        self._bias = network.bias.to(**place)
+        self._input = [getattr(gru, f"weight_ih_l{n}").to(device, dtype) for n in range(layers)]
+        self._input_bias = [getattr(gru, f"bias_ih_l{n}").to(device, dtype) for n in range(layers)]
+        self._hidden = [getattr(gru, f"weight_hh_l{n}").to(device, dtype) for n in range(layers)]
+        self._hidden_bias = [getattr(gru, f"bias_hh_l{n}").to(device, dtype) for n in range(layers)]
+        self._embedding = network.embedding.weight.to(device, dtype)
+        self._bias = network.bias.to(device, dtype)
         self._first = functional.linear(self._embedding, self._input[0], self._input_bias[0])
         self._state = torch.zeros(layers, rows, network.shape.width, device=device, dtype=dtype)
 

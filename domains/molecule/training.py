@@ -53,7 +53,7 @@ class SmilesTraining:
 
         smiles, begin = list(rows), [BEGIN] * len(rows)
         if augment:
-            chosen = (draws.uniform(0) < augment).nonzero()[0]
+            chosen = (draws.uniform(0) < augment).nonzero()[0].tolist()
             orders = draws.select(chosen).uniform(1, (LONGEST,))
             for i, order in zip(chosen, orders, strict=True):
                 smiles[i], begin[i] = randomise(rows[i], order), RANDOM

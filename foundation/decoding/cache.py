@@ -41,15 +41,16 @@ class SlotLayer(CacheLayerMixin):
         length = key_states.shape[-2]
         ends = [start + length for start in self._writing.starts]
         self._reserve(max(ends), key_states, value_states)
+        kept = (self._kept(self.keys), self._kept(self.values))
         if len(ends) == 1:
             row, start = self._writing.rows[0], self._writing.starts[0]
-            for kept, new in ((self.keys, key_states), (self.values, value_states)):
-                kept[row, :, start : start + length] = new[0]
-            return self.keys[row : row + 1, :, : ends[0]], self.values[row : row + 1, :, : ends[0]]
+            for held, new in zip(kept, (key_states, value_states), strict=True):
+                held[row, :, start : start + length] = new[0]
+            return kept[0][row : row + 1, :, : ends[0]], kept[1][row : row + 1, :, : ends[0]]
         rows, places = torch.tensor(self._writing.rows), torch.tensor(self._writing.starts)
-        self.keys[rows, :, places] = key_states[:, :, 0]
-        self.values[rows, :, places] = value_states[:, :, 0]
-        return self.keys[:, :, : max(ends)], self.values[:, :, : max(ends)]
+        for held, new in zip(kept, (key_states, value_states), strict=True):
+            held[rows, :, places] = new[:, :, 0]
+        return kept[0][:, :, : max(ends)], kept[1][:, :, : max(ends)]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return max(self._writing.starts, default=0) + query_length, 0
@@ -67,10 +68,15 @@ class SlotLayer(CacheLayerMixin):
         if length <= self._capacity:
             return
         old, self._capacity = self._capacity, max(length, 2 * self._capacity)
-        keys, values = self.keys, self.values
+        keys, values = self._kept(self.keys), self._kept(self.values)
         self.keys = self._empty(key_states, self._capacity)
         self.values = self._empty(value_states, self._capacity)
         self.keys[:, :, :old], self.values[:, :, :old] = keys, values
+
+    @staticmethod
+    def _kept(states: Tensor | None) -> Tensor:
+        assert states is not None
+        return states
 
 
 def slot_cache(layers: int, slots: int, capacity: int) -> tuple[Cache, Writing]:

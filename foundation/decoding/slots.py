@@ -90,7 +90,7 @@ class CausalSlots:
 
     @torch.inference_mode()
     def _pass(self, rows: list[int], starts: list[int], tokens: "torch.Tensor") -> "torch.Tensor":
-        """Tokens [rows, length] at their places -> float32 logits of the next [rows, vocabulary]."""
+        """Tokens [rows, length] -> float32 logits of what follows them [rows, vocabulary]."""
         self._writing.rows, self._writing.starts = rows, starts
         length = tokens.shape[1]
         device = self._model.device

@@ -88,7 +88,7 @@ class AdapterContract:
             return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-4) or one != one != other
         if hasattr(one, "shape"):
             length = float((one.astype(float) ** 2).sum() * (other.astype(float) ** 2).sum()) ** 0.5
-            return float((one.astype(float) * other).sum()) >= 0.9999 * length
+            return bool(float((one.astype(float) * other).sum()) >= 0.9999 * length)
         return bool(one == other)
 
     def test_a_request_alone_gives_what_it_gives_in_a_batch(
@@ -250,7 +250,8 @@ def _held() -> int:
         return held
     tensors = [each for each in gc.get_objects() if issubclass(type(each), torch.Tensor)]
     storages = [tensor.untyped_storage() for tensor in tensors]
-    return held + sum({s.data_ptr(): s.nbytes() for s in storages}.values())
+    sizes: dict[int, int] = {s.data_ptr(): s.nbytes() for s in storages}
+    return held + sum(sizes.values())
 
 
 def _stir(seed: int) -> None:

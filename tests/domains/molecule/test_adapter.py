@@ -83,7 +83,7 @@ def test_it_is_an_adapter_with_steps(starter: Any) -> None:
     assert isinstance(starter, Steps)
     assert adapter.key("generate", Generate()) == adapter.key("generate", Generate(top_p=0.5))
     assert starter.slots("embed", (), 4) is None
-    assert adapter.cost(SPEC).weights == 2000
+    assert adapter.cost(SPEC).weights == 4000
     long, short = (adapter.cost(SPEC, Molecule(text)).size for text in ("CCCCCCCC", "C"))
     assert long > short
 
