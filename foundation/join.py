@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-ROWS = 4096
+ROWS = 8192
 BUCKETS = 64
 SCRATCH = ".join-"
 
@@ -57,8 +57,8 @@ def write(
         plain = Path(scratch) / "plain.parquet"
         target = part if unique_by is None else plain
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+            for rows in _gathered(batches):
+                writer.write_table(rows)
         if unique_by is None:
             return
         first = first_bearers(plain, unique_by, Path(scratch))
@@ -67,6 +67,29 @@ def write(
             for rows, batch in _numbered(plain):
                 mark = pa.array(first[rows], mask=batch[unique_by].is_null().to_numpy(False))
                 writer.write_batch(batch.append_column("unique", mark))
+
+
+def stored(table: Path, columns: list[str] | None = None) -> "Iterator[pa.RecordBatch]":
+    """What a table holds, a row group at a time; ParquetFile.iter_batches opens them all at once."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(table) as file:
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns).to_batches(ROWS)
+
+
+def _gathered(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
+    """ROWS rows at a time, or a few more: what is written keeps the memory of each group's sums."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def first_bearers(table: Path, key: str, scratch: Path) -> "NDArray[np.bool_]":
@@ -110,10 +133,9 @@ def _numbered(
     table: Path, columns: list[str] | None = None
 ) -> "Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]":
     import numpy as np
-    import pyarrow.parquet as pq
 
     start = 0
-    for batch in pq.ParquetFile(table).iter_batches(ROWS, columns=columns):
+    for batch in stored(table, columns):
         yield np.arange(start, start + len(batch)), batch
         start += len(batch)
 

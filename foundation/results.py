@@ -162,11 +162,10 @@ class ResultSet:
         return None if self._view is None else self._view(self.table())
 
     def _read(self) -> Iterator[Result]:
-        import pyarrow.parquet as pq
-
+        from foundation.join import stored
         from foundation.table import to_results
 
-        for batch in pq.ParquetFile(self.finish().folder / "results.parquet").iter_batches():
+        for batch in stored(self.finish().folder / "results.parquet"):
             yield from to_results(batch)
 
     def _how_to_go_on(self) -> str:

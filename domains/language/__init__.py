@@ -1,0 +1,41 @@
+"""Language: text written, scored, embedded and classified."""
+
+from foundation.spec import Domain, Task
+
+_HERE = "foundation.domains.language"
+
+DOMAIN = Domain(
+    name="language",
+    default="language/smollm2-135m",
+    noun="texts",
+    read=f"{_HERE}.files:read",
+    write=f"{_HERE}.outputs:write",
+    view=f"{_HERE}.outputs:html",
+    tasks={
+        "generate": Task(
+            request=f"{_HERE}.inputs:Generate",
+            item="prompt",
+            columns={
+                "ended": "string",
+                "tokens": "int64",
+                "log_likelihood": "float64",
+                "log_probabilities": "list<float>",
+            },
+        ),
+        "score": Task(
+            request=f"{_HERE}.inputs:Text",
+            item="text",
+            columns={"log_likelihood": "float64", "tokens": "int64"},
+        ),
+        "embed": Task(
+            request=f"{_HERE}.inputs:Text",
+            item="text",
+            columns={"tokens": "int64", "windows": "int64", "embedding": "vector"},
+        ),
+        "classify": Task(
+            request=f"{_HERE}.inputs:Classify",
+            item="text",
+            columns={"probability": "float64", "unsure": "bool", "second": "string"},
+        ),
+    },
+)

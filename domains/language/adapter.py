@@ -1,0 +1,117 @@
+"""Generative language models of transformers behind the core's interface: any causal one."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.adapter import Cost, Output, Placement, Slots
+from foundation.domains.language.inputs import Classify, Generate
+from foundation.draws import Draws
+from foundation.errors import RequestError
+from foundation.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from foundation.decoding.slots import Decode
+    from foundation.domains.language.script import Script
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+class CausalText:
+    """Any causal language model: generate, score, and classify by prompting.
+
+    Weights are safetensors, or one GGUF file, which is dequantised once. `cache_per_token` in the
+    model's options: numbers kept for each token, 2 * layers * key-value heads * their width.
+    """
+
+    model: Any
+    script: "Script"
+
+    @classmethod
+    def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
+        """Weights in `spec.dtype`, "auto" taken for float32; keys and values of 1,024 tokens."""
+        size = BYTES.get(spec.dtype, 4)
+        memory = size * 1024 * int(spec.options.get("cache_per_token", 25_000))
+        words = getattr(request, "prompt", None) or getattr(request, "text", None) or ""
+        return Cost(weights=size * (spec.parameters or 0), memory=memory, size=len(words) + 1)
+
+    def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
+        import torch
+
+        from foundation.domains.language.script import read_script
+        from foundation.pretrained import read_model
+
+        if placement.threads:
+            torch.set_num_threads(placement.threads)
+        if folder.suffix == ".gguf":
+            from foundation.hub.gguf import dequantised
+
+            folder = dequantised(folder)
+        model = read_model(folder, "AutoModelForCausalLM", getattr(torch, placement.dtype))
+        self.model = model.to(placement.device)
+        self.script = read_script(folder, model.config, model.generation_config)
+
+    def key(self, task: str, request: Any) -> Hashable:
+        if not isinstance(request, Classify):
+            return ()
+        return (request.labels, request.examples, request.shots, request.templates)
+
+    def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
+        if task != "generate":
+            return None
+        from foundation.decoding.slots import CausalSlots
+
+        layers = self.model.config.get_text_config().num_hidden_layers
+        plan = partial(generation, self.script)
+        return CausalSlots(self.model, plan, count, self.script.window, layers)
+
+    def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
+        """Score or classify; a text over the window is refused with its reason."""
+        if task == "score":
+            from foundation.domains.language.scoring import score
+
+            return score(self.model, self.script, [request.text for request in batch])
+        from foundation.domains.language.prompting import classify
+
+        return classify(self.model, self.script, batch)
+
+    def close(self) -> None:
+        del self.model, self.script
+
+
+def generation(script: "Script", request: Generate, draws: Draws) -> "Decode | Output":
+    """How one request is written, or why it is refused."""
+    import numpy as np
+
+    from foundation.decoding.slots import Decode
+    from foundation.domains.language.script import cut, stopping
+
+    try:
+        tokens = script.prompt(request.prompt, request.chat, request.system)
+    except RequestError as error:
+        return Output(None, reason=str(error), refused=True)
+
+    def finish(new: Sequence[int], logs: Sequence[float], why: str) -> Output:
+        kept = new[:-1] if why == "end" else new
+        text = cut(script.continuation(tokens, kept), request.stop)
+        if why in ("limit", "window"):
+            # A character whose last bytes were not written.
+            text = text.rstrip("\ufffd")
+        extra = {
+            "ended": why,
+            "tokens": len(new),
+            "log_likelihood": sum(logs),
+            "log_probabilities": np.array(logs, dtype=np.float32),
+        }
+        usage = {"tokens": float(len(new)), "prompt_tokens": float(len(tokens))}
+        return Output(text, extra=extra, usage=usage)
+
+    return Decode(
+        tokens=tokens,
+        limit=request.max_tokens,
+        choice=request.choice,
+        ended=stopping(script, request.stop),
+        finish=finish,
+        banned=script.banned,
+    )

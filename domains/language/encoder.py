@@ -1,0 +1,199 @@
+"""Text encoders of transformers, as sentence-transformers publishes them: embed, and classify.
+
+Options of a model's YAML, each taking the place of what the model's own files say:
+    pooling: mean or cls. normalise: whether vectors have length 1. window: tokens of a pass.
+    prefix: what the model wants before every text, such as "query: ".
+"""
+
+import json
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.adapter import Cost, Output, Placement
+from foundation.domains.language.inputs import Classify, Text
+from foundation.draws import Draws
+from foundation.errors import RequestError, SourceError
+from foundation.spec import EMPTY, ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from foundation.domains.language.head import Head
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+PASS = 8192
+"""Tokens of one pass, padding included."""
+
+
+class TextEncoder:
+    """Any encoder with mean or first-token pooling.
+
+    A text longer than the window is split; its vector is the mean over all its tokens (or, by first
+    token, over its windows).
+    """
+
+    model: Any
+    width: int
+
+    @classmethod
+    def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
+        """Weights in `spec.dtype`, "auto" taken for float32; size in characters."""
+        size = BYTES.get(spec.dtype, 4)
+        length = len(getattr(request, "text", None) or "") + 1
+        return Cost(weights=size * (spec.parameters or 0), memory=2**20, size=length)
+
+    def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
+        import torch
+
+        from foundation.pretrained import read_model, read_tokenizer
+
+        if placement.threads:
+            torch.set_num_threads(placement.threads)
+        model = read_model(folder, "AutoModel", getattr(torch, placement.dtype))
+        self.model = model.to(placement.device)
+        self.width = model.config.hidden_size
+        self._tokenizer = read_tokenizer(folder)
+        self._pooling, self._normalise = _pooling(folder, spec.options)
+        self._window = _window(folder, spec.options, self._tokenizer, model.config)
+        self._prefix = str(spec.options.get("prefix", ""))
+        self._heads: dict[Hashable, tuple[tuple[str, ...], Head]] = {}
+
+    def key(self, task: str, request: Any) -> Hashable:
+        if not isinstance(request, Classify):
+            return ()
+        return (request.labels, request.examples, request.method)
+
+    def run(
+        self, task: str, batch: Sequence[Text | Classify], draws: Draws
+    ) -> Iterator[tuple[int, Output]]:
+        """Embed or classify."""
+        if task == "classify":
+            yield from self._classify([r for r in batch if isinstance(r, Classify)])
+            return
+        vectors, tokens, windows = self.vectors([request.text for request in batch])
+        for row, request in enumerate(batch):
+            extra = {"embedding": vectors[row], "tokens": tokens[row], "windows": windows[row]}
+            yield row, Output(request.text, extra=extra, usage={"tokens": float(tokens[row])})
+
+    def vectors(self, texts: Sequence[str]) -> "tuple[NDArray[np.float32], list[int], list[int]]":
+        """Texts -> float32 [texts, width], and the tokens and windows of each."""
+        import numpy as np
+
+        cut = self._tokenizer(
+            [self._prefix + text for text in texts],
+            truncation=True,
+            max_length=self._window,
+            return_overflowing_tokens=True,
+            verbose=False,
+        )
+        rows: list[list[int]] = cut["input_ids"]
+        owners: list[int] = cut["overflow_to_sample_mapping"]
+        sums = np.zeros((len(texts), self.width))
+        tokens, windows = [0] * len(texts), [0] * len(texts)
+        for group in _groups(rows):
+            for place, vector in zip(group, self._pass([rows[p] for p in group]), strict=True):
+                share = len(rows[place]) if self._pooling == "mean" else 1
+                sums[owners[place]] += share * vector
+                tokens[owners[place]] += len(rows[place])
+                windows[owners[place]] += 1
+        shares = np.array(tokens if self._pooling == "mean" else windows)[:, None]
+        means = sums / shares
+        if self._normalise:
+            means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        return means.astype(np.float32), tokens, windows
+
+    def close(self) -> None:
+        del self.model, self._tokenizer, self._heads
+
+    def _pass(self, rows: Sequence[Sequence[int]]) -> "NDArray[np.float64]":
+        """Tokens of windows -> their pooled states [rows, width], not yet normalised."""
+        import torch
+
+        device, longest = self.model.device, max(map(len, rows))
+        pad = self._tokenizer.pad_token_id or 0
+        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+        lengths = torch.tensor([[len(row)] for row in rows], device=device)
+        real = torch.arange(longest, device=device)[None] < lengths
+        with torch.inference_mode():
+            states = self.model(input_ids=ids, attention_mask=real.long()).last_hidden_state.float()
+            if self._pooling == "cls":
+                pooled = states[:, 0]
+            else:
+                pooled = (states * real[..., None]).sum(1) / lengths
+        vectors: NDArray[np.float64] = pooled.double().cpu().numpy()
+        return vectors
+
+    def _classify(self, batch: Sequence[Classify]) -> Iterator[tuple[int, Output]]:
+        from foundation.domains.language.labels import labelled_output
+
+        labels, head = self._head(batch[0])
+        vectors, tokens, _ = self.vectors([request.text for request in batch])
+        for row, chances in enumerate(head.probabilities(vectors).tolist()):
+            output = labelled_output(labels, chances, batch[row].threshold)
+            yield row, replace(output, usage={"tokens": float(tokens[row])})
+
+    def _head(self, request: Classify) -> "tuple[tuple[str, ...], Head]":
+        """The head fitted to a request's examples, once."""
+        from foundation.domains.language.examples import labelled
+        from foundation.domains.language.head import fit
+
+        if request.method == "prompt" or request.examples is None:
+            raise RequestError(
+                "this model has no words of its own to classify by: "
+                "give task.examples=<file with the columns text and label>"
+            )
+        key = self.key("classify", request)
+        if key not in self._heads:
+            pairs, labels = labelled(request.examples, request.labels)
+            vectors, _, _ = self.vectors([text for text, _ in pairs])
+            targets = [labels.index(label) for _, label in pairs]
+            self._heads[key] = labels, fit(vectors, targets, len(labels))
+        return self._heads[key]
+
+
+def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Places of rows by length, as many as a pass holds, and at least one."""
+    group: list[int] = []
+    for place in sorted(range(len(rows)), key=lambda place: (len(rows[place]), place)):
+        if group and (len(group) + 1) * len(rows[place]) > PASS:
+            yield group
+            group = []
+        group.append(place)
+    if group:
+        yield group
+
+
+def _pooling(folder: Path, options: "Mapping[str, Any]") -> tuple[str, bool]:
+    """How states become a vector, and whether it gets length 1; mean and yes where nothing says."""
+    config = _json(folder / "1_Pooling" / "config.json")
+    kinds = [key for key, on in config.items() if key.startswith("pooling_mode_") and on]
+    known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    found = known.get(kinds[0]) if len(kinds) == 1 else None if kinds else "mean"
+    pooling = options.get("pooling", found)
+    if pooling not in ("mean", "cls"):
+        raise SourceError(f"{folder} pools by {', '.join(kinds) or pooling}: known are mean, cls")
+    modules = _json(folder / "modules.json") or [{"type": "Normalize"}]
+    normalises = any(str(module.get("type", "")).endswith("Normalize") for module in modules)
+    return str(pooling), bool(options.get("normalise", normalises))
+
+
+def _window(folder: Path, options: "Mapping[str, Any]", tokenizer: Any, config: Any) -> int:
+    """Tokens of a pass: the least of what the model's files say."""
+    said = [
+        options.get("window") or _json(folder / "sentence_bert_config.json").get("max_seq_length"),
+        tokenizer.model_max_length,
+        getattr(config, "max_position_embeddings", None),
+    ]
+    return int(min(limit for limit in said if limit))
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else EMPTY
+    except ValueError:
+        raise SourceError(f"{path} is not JSON: it is damaged") from None

@@ -1,0 +1,91 @@
+"""Texts as people take them away: labels.csv, answers as JSONL, embeddings, a notebook view."""
+
+import csv
+import html as markup
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from foundation.durable import replacing
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SHOWN = 20
+LABEL_COLUMNS = ("id", "text", "label", "probability", "unsure", "reason")
+HIDDEN = ("seed", "model", "revision", "embedding", "log_probabilities")
+
+
+def write(folder: Path, task: str, table: Path) -> list[Path]:
+    """Write `labels.csv` (classify) or `texts.jsonl` (generate) of the results; streamed.
+
+    Both have every row in the table's order, refused ones with their reason.
+    """
+    if task not in _WRITERS:
+        return []
+    name, writer = _WRITERS[task]
+    path = folder / name
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer(file, _rows(table))
+    return [path]
+
+
+def html(rows: "pyarrow.Table") -> str:
+    """A notebook's view of a result table: its first rows, everything escaped."""
+    names = [name for name in rows.column_names if name not in HIDDEN]
+    shown = rows.select(names).slice(0, SHOWN).to_pylist()
+    head = "".join(f"<th style='text-align:left'>{markup.escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td {_STYLE}>{_cell(row[name])}</td>" for name in names) + "</tr>"
+        for row in shown
+    )
+    more = f"<p>{rows.num_rows:,} texts</p>" if rows.num_rows > SHOWN else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+_STYLE = "style='text-align:left;white-space:pre-wrap;vertical-align:top;max-width:40em'"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    return markup.escape(text)
+
+
+def _labels(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(LABEL_COLUMNS)
+    for row in rows:
+        named = {**row, "text": row["input"], "label": row["output"]}
+        writer.writerow([_plain(named.get(name)) for name in LABEL_COLUMNS])
+
+
+def _texts(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+    for row in rows:
+        line = {"id": row["id"], "prompt": row["input"], "text": row["output"]}
+        more = {name: row[name] for name in ("ended", "reason") if row.get(name) is not None}
+        file.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _rows(table: Path) -> Iterator[dict[str, Any]]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(table, pre_buffer=False) as file:
+        wanted = [name for name in file.schema_arrow.names if name not in HIDDEN]
+        for batch in file.iter_batches(batch_size=1024, columns=wanted):
+            yield from batch.to_pylist()
+
+
+_WRITERS: dict[str, tuple[str, Callable[[TextIO, Iterator[dict[str, Any]]], None]]] = {
+    "classify": ("labels.csv", _labels),
+    "generate": ("texts.jsonl", _texts),
+}

@@ -1,0 +1,162 @@
+"""Between texts and a model's tokens: chat templates, stop tokens, special tokens."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from foundation.errors import RequestError
+
+MARK = "\u2603"
+"""What an assistant is made to say in order to see what its template ends it with."""
+
+
+class Script:
+    """A model's tokenizer, as a generative model needs it.
+
+    window: tokens of the longest row. generation: the model's generation config, or None.
+    """
+
+    def __init__(self, tokenizer: Any, window: int, generation: Any = None) -> None:
+        self._tokenizer, self.window, self._generation = tokenizer, window, generation
+
+    @property
+    def chats(self) -> bool:
+        """Whether there is a chat template."""
+        return bool(self._tokenizer.chat_template)
+
+    def prompt(self, text: str, chat: bool | None, system: str | None) -> list[int]:
+        """The tokens a text is gone on from; RequestError where that cannot be."""
+        self.check_length(text)
+        if chat is None:
+            chat = self.chats
+        if not chat and system is not None:
+            raise RequestError("system needs a chat template: leave it out or put it in the prompt")
+        tokens = self._chat(text, system) if chat else self.tokens(text)
+        return tokens or [self.begin]
+
+    def tokens(self, text: str) -> list[int]:
+        """The tokens of a text, with those that the tokenizer itself puts before it."""
+        ids: list[int] = self._tokenizer(text, verbose=False).input_ids
+        return ids[:-1] if self._ends_texts else ids
+
+    def words(self, text: str) -> list[int]:
+        """The tokens of a text and nothing else."""
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return ids
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out."""
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+    def continuation(self, before: Sequence[int], new: Sequence[int]) -> str:
+        """The text of new tokens where they stand: a first space is kept where it is one."""
+        tail = list(before[-4:])
+        prefix, whole = self.text(tail), self.text([*tail, *new])
+        return whole[len(prefix) :] if whole.startswith(prefix) else self.text(new)
+
+    @property
+    def begin(self) -> int:
+        """The token before a text that has nothing before it."""
+        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, 0):
+            if token is not None:
+                return int(token)
+        return 0
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Tokens that stand for no text."""
+        added = self._tokenizer.added_tokens_decoder
+        marked = {number for number, token in added.items() if token.special}
+        return frozenset(marked | set(self._tokenizer.all_special_ids))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end an answer: the model's, the tokenizer's and the chat template's."""
+        found = {self._tokenizer.eos_token_id, self._after_answer()}
+        given = getattr(self._generation, "eos_token_id", None)
+        found |= set(given) if isinstance(given, list | tuple) else {given}
+        return frozenset(token for token in found if token is not None)
+
+    @cached_property
+    def banned(self) -> tuple[int, ...]:
+        """Special tokens that end nothing: none of them is ever written."""
+        return tuple(sorted(self.special - self.ends))
+
+    @cached_property
+    def _ends_texts(self) -> bool:
+        """Whether the tokenizer puts an end behind every text, which is then not gone on with."""
+        return bool(self._tokenizer("a").input_ids[-1:] == [self._tokenizer.eos_token_id])
+
+    def check_length(self, text: str) -> None:
+        """Refuse, without cutting it into tokens, what is surely longer than the window."""
+        if len(text) > self.window * self._widest:
+            raise RequestError(
+                f"{len(text):,} characters are more than the model's window of {self.window} tokens"
+            )
+
+    @cached_property
+    def _widest(self) -> int:
+        return max((len(token) for token in self._tokenizer.get_vocab()), default=1)
+
+    def _chat(self, text: str, system: str | None) -> list[int]:
+        if not self.chats:
+            raise RequestError("this model has no chat template: use task.chat=false")
+        before = [] if system is None else [{"role": "system", "content": system}]
+        ids: list[int] = self._render([*before, {"role": "user", "content": text}], True)
+        return ids
+
+    def _render(self, messages: list[dict[str, str]], answer: bool) -> Any:
+        try:
+            return self._tokenizer.apply_chat_template(
+                messages, add_generation_prompt=answer, tokenize=True, return_dict=False
+            )
+        except Exception as error:  # a template is a program and fails with what it likes
+            reason = str(error).partition("\n")[0]
+            raise RequestError(f"the chat template does not take this: {reason}") from error
+
+    def _after_answer(self) -> int | None:
+        """The first special token after an answer in the chat template."""
+        if not self.chats:
+            return None
+        question = {"role": "user", "content": "?"}
+        try:
+            ids = self._render([question, {"role": "assistant", "content": MARK}], False)
+        except RequestError:
+            return None
+        mark = set(self.words(MARK))
+        last = max((place for place, token in enumerate(ids) if token in mark), default=len(ids))
+        return next((token for token in ids[last + 1 :] if token in self.special), None)
+
+
+def stopping(script: Script, stop: Sequence[str]) -> Callable[[Sequence[int]], str | None]:
+    """Asked after each token: "end" at one that ends an answer, "stop" where a stop text stands."""
+    # A character may take several tokens, so a text is within its bytes' number of them.
+    reach = max((len(text.encode()) for text in stop), default=0) + 4
+
+    def ended(new: Sequence[int]) -> str | None:
+        if new[-1] in script.ends:
+            return "end"
+        if stop:
+            tail = script.text(new[-reach:])
+            if any(text in tail for text in stop):
+                return "stop"
+        return None
+
+    return ended
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """A text up to the first of the stop texts."""
+    places = [place for place in (text.find(word) for word in stop) if place >= 0]
+    return text[: min(places)] if places else text
+
+
+def read_script(folder: Path, config: Any, generation: Any = None) -> Script:
+    """The tokenizer at a folder, for the model of that config."""
+    from foundation.pretrained import read_tokenizer
+
+    tokenizer, text = read_tokenizer(folder), config.get_text_config()
+    window = getattr(text, "max_position_embeddings", None) or tokenizer.model_max_length
+    return Script(tokenizer, int(min(window, tokenizer.model_max_length, 2**31)), generation)

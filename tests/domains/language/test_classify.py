@@ -1,0 +1,168 @@
+"""Classifying by prompts and by a head; probabilities that mean what they say."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from foundation.adapter import Output
+from foundation.domains.language import DOMAIN
+from foundation.domains.language.adapter import CausalText
+from foundation.domains.language.encoder import TextEncoder
+from foundation.domains.language.examples import Nearest
+from foundation.domains.language.head import fit
+from foundation.domains.language.prompting import after
+from foundation.errors import InputError, UnknownName
+from foundation.requests import settings
+from foundation.stream import Stream
+
+PAIRS = [("aaa ab", "x"), ("aa b", "x"), ("zz zy", "y"), ("z zzy", "y"), ("mm n", "z"), ("mn", "z")]
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    path = tmp_path / "few.csv"
+    path.write_text("text,label\n" + "".join(f"{t},{label}\n" for t, label in PAIRS))
+    return path
+
+
+def classify(model: Any, texts: list[str], batch: int = 4, **given: Any) -> list[Output]:
+    items = list(settings(DOMAIN, "classify", {"texts": texts, **given}).requests())
+    made = {item.id: out for item, out in Stream(model, "classify", batch, 0).outputs(items)}
+    return [made[item.id] for item in items]
+
+
+def test_what_follows_a_prompt_is_what_a_whole_pass_says(causal: CausalText) -> None:
+    words = [[5], [6, 7, 8], [6, 9]]
+    found = after(causal.model, [1, 2, 3], [[4], [10, 11]], words)
+    for asked, logs in zip(([4], [10, 11]), found, strict=True):
+        for word, log in zip(words, logs, strict=True):
+            ids = [1, 2, 3, *asked, *word]
+            with torch.inference_mode():
+                each = causal.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+            start = 3 + len(asked)
+            wanted = sum(float(each[start + n - 1, t]) for n, t in enumerate(word))
+            assert log == pytest.approx(wanted, abs=1e-3)
+
+
+def test_prompting_with_and_without_examples(causal: CausalText, examples: Path) -> None:
+    labels = ["x", "y", "z"]
+    for given in ({"labels": labels}, {"examples": str(examples), "shots": 2}):
+        outputs = classify(causal, ["abc", "zzz", "mmm"], **given)
+        assert all(output.value in labels for output in outputs)
+        assert all(1 / 3 - 1e-9 <= output.extra["probability"] <= 1 for output in outputs)
+        alone = classify(causal, ["zzz"], batch=1, **given)[0]
+        assert alone.value == outputs[1].value
+
+
+def test_a_text_without_content_gets_no_label_more_than_another(causal: CausalText) -> None:
+    template = "Text: {text} Label: {label}"
+    outputs = classify(causal, ["N/A"], labels=["x", "yy"], templates=[template])
+    assert outputs[0].extra["probability"] < 0.75
+
+
+def test_examples_make_room_for_a_long_text(causal: CausalText, examples: Path) -> None:
+    short, long = classify(causal, ["ab " * 25, "ab " * 60], examples=str(examples), shots=6)
+    assert short.reason is None
+    assert "tokens are more than the model's window leaves" in str(long.reason)
+
+
+def test_the_nearest_examples_stand_last_and_in_one_order() -> None:
+    nearest = Nearest(tuple((text, "x") for text in ["red cat", "blue dog", "red dog", "fish"]))
+    assert [text for text, _ in nearest.to("a red dog", 3)] == ["blue dog", "red cat", "red dog"]
+    assert [text for text, _ in nearest.to("bird", 2)] == ["blue dog", "red cat"]
+    assert nearest.to("bird", 0) == ()
+
+
+def test_a_head_learns_from_few_examples(encoder: TextEncoder, examples: Path) -> None:
+    texts = ["aab aa", "zzy z", "nm m"]
+    outputs = classify(encoder, texts, examples=str(examples), threshold=0.99)
+    assert [output.value for output in outputs] == ["x", "y", "z"]
+    for output in outputs:
+        assert output.extra["unsure"] == (output.extra["probability"] < 0.99)
+    batched = classify(encoder, texts * 3, batch=9, examples=str(examples), threshold=0.99)
+    for one, other in zip(batched[:3], outputs, strict=True):
+        assert one.extra["probability"] == pytest.approx(other.extra["probability"], abs=1e-4)
+
+
+def test_a_heads_probabilities_are_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 16))
+
+    def draw(count: int) -> tuple[Any, list[int]]:
+        targets = rng.integers(0, 4, count)
+        noise = 2.5 * rng.normal(size=(count, 16))
+        return (centres[targets] + noise).astype(np.float32), targets.tolist()
+
+    head = fit(*draw(160), 4)
+    vectors, targets = draw(4000)
+    chances = head.probabilities(vectors)
+    right = chances.argmax(1) == np.array(targets)
+    assert right.mean() > 0.5
+    assert abs(float(chances.max(1).mean() - right.mean())) < 0.06
+
+
+def test_few_examples_prove_little() -> None:
+    vectors = np.array([[0, 1], [0.1, 1], [1, 0], [1, 0.1]], dtype=np.float32)
+    chances = fit(vectors, [0, 0, 1, 1], 2).probabilities(vectors)
+    assert chances.argmax(1).tolist() == [0, 0, 1, 1]
+    assert 0.6 < chances.max() < 0.95
+
+
+def test_a_head_of_one_example_a_label_is_the_nearest_one() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    head = fit(vectors, [2, 0, 1], 3)
+    assert head.probabilities(vectors).argmax(1).tolist() == [2, 0, 1]
+
+
+def test_a_label_with_one_example_beside_others_is_learned_too() -> None:
+    vectors = np.array([[0, 1], [0.1, 1], [0, 0.9], [1, 0]], dtype=np.float32)
+    head = fit(vectors, [0, 0, 0, 1], 2)
+    assert head.probabilities(vectors).argmax(1).tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "message"),
+    [
+        ("text,label\na,x\nb,y\n", {"labels": ["x", "z"]}, "has the label 'y', not in task.labels"),
+        ("text,label\na,x\nb,y\n", {"labels": ["x", "y", "z"]}, "no example of the label 'z'"),
+        ("text,label\na,x\nb,x\n", {}, "has only the label 'x'"),
+        ("text,label\na,x\nb,\n", {}, "record 2 has no label"),
+        ("text,kind\na,x\n", {}, "record 1 has no label"),
+        ("words,label\na,x\n", {}, "unknown column 'text'"),
+    ],
+)
+def test_examples_of_no_use_are_refused_before_loading(
+    tmp_path: Path, content: str, given: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text(content)
+    with pytest.raises((InputError, UnknownName), match=message):
+        settings(DOMAIN, "classify", {"texts": ["x"], "examples": str(path), **given})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"labels": ["x"]}, {"labels": ["x", "x"]}, {"labels": ["x", "y"], "threshold": 2},
+     {"labels": ["x", "y"], "method": "magic"}, {"examples": "/no/such.csv"},
+     {"labels": ["x", "y"], "templates": ["{text}"]}],
+)  # fmt: skip
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        settings(DOMAIN, "classify", {"texts": ["x"], **wrong})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_model_says_what_it_cannot_do(encoder: TextEncoder, causal: CausalText) -> None:
+    with pytest.raises(InputError, match=r"give task\.examples"):
+        classify(encoder, ["a"], labels=["x", "y"])
+    with pytest.raises(InputError, match="needs a model with task=embed"):
+        classify(causal, ["a"], labels=["x", "y"], method="head")
+
+
+def test_probabilities_are_of_all_labels() -> None:
+    head = fit(np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], [0, 0, 1, 1], 2)
+    assert all(math.isclose(row.sum(), 1) for row in head.probabilities(np.eye(4)))
