@@ -70,7 +70,7 @@ def write(
 
 
 def stored(table: Path, columns: list[str] | None = None) -> "Iterator[pa.RecordBatch]":
-    """What a table holds, a row group at a time; ParquetFile.iter_batches opens them all at once."""
+    """A table, a row group at a time; ParquetFile.iter_batches would open them all at once."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(table) as file:
