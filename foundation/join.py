@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-ROWS = 8192
+ROWS = 4096
 BUCKETS = 64
 SCRATCH = ".join-"
 
@@ -33,7 +33,8 @@ def ordered(parts: Sequence[Path], schema: "pa.Schema") -> "Iterator[pa.RecordBa
     last = -1
     while waiting or len(held):
         if waiting:
-            held = pa.concat_tables([held, pq.read_table(waiting.pop(0)[1], schema=schema)])
+            part = pq.read_table(waiting.pop(0)[1], schema=schema, use_threads=False)
+            held = pa.concat_tables([held, part])
             held = held.sort_by("id")
         # Rows below every range still to come can go out.
         bound = waiting[0][0][0] if waiting else None
@@ -75,11 +76,11 @@ def stored(table: Path, columns: list[str] | None = None) -> "Iterator[pa.Record
 
     with pq.ParquetFile(table) as file:
         for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, columns).to_batches(ROWS)
+            yield from file.read_row_group(group, columns, use_threads=False).to_batches(ROWS)
 
 
 def _gathered(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
-    """ROWS rows at a time, or a few more: what is written keeps the memory of each group's sums."""
+    """Row groups of ROWS rows or a few more: the writer remembers each until the end."""
     import pyarrow as pa
 
     held: list[pa.RecordBatch] = []
@@ -112,8 +113,9 @@ def first_bearers(table: Path, key: str, scratch: Path) -> "NDArray[np.bool_]":
             writers[bucket].write_batch(pa.record_batch(dealt, schema=fields))
     for number, writer in enumerate(writers):
         writer.close()
-        dealt = pa.ipc.open_file(scratch / f"{number}.arrow").read_all()
-        first = dealt.group_by("key").aggregate([("row", "min")])["row_min"]
+        with pa.ipc.open_file(scratch / f"{number}.arrow") as file:
+            dealt = file.read_all()
+        first = dealt.group_by("key", use_threads=False).aggregate([("row", "min")])["row_min"]
         marks[first.to_numpy()] = True
     return marks[:count]
 
