@@ -1,5 +1,6 @@
 """The record of a benchmark: what was measured, on what, with what."""
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -7,18 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foundation.durable import write_json
+from foundation.durable import write_text
 from foundation.record import machine, versions
 
 SCHEMA = 1
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def save(name: str, values: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     """Write `<folder>/<name>.json`: the values and the circumstances."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    write_json(path, {"schema": SCHEMA, "name": name, **circumstances(), **values})
+    record = {"schema": SCHEMA, "name": name, **circumstances(), **values}
+    # Commands were typed with paths of this machine, which mean nothing elsewhere.
+    write_text(path, json.dumps(record, indent=2, default=str).replace(f"{ROOT}/", "") + "\n")
     return path
 
 

@@ -40,7 +40,7 @@ class Placement:
 class Output:
     """What an adapter makes of one request.
 
-    value: the plain answer (a SMILES, a label, an array). reason: why there is none; None is well.
+    value: the plain answer (a label, a text, a path). reason: why there is none; None is well.
     refused: the input could not be used, which is the user's to mend.
     usage: units the domain names, e.g. tokens. extra: columns beside the checks', such as a
         log-likelihood.
@@ -96,7 +96,7 @@ class Slots(Protocol):
 
 @runtime_checkable
 class Steps(Protocol):
-    """An adapter whose requests enter and leave between steps: text, molecules, diffusion."""
+    """An adapter whose requests enter and leave between steps."""
 
     def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
         """Open a batch of `count` rows, or None where this task runs whole batches."""
@@ -105,7 +105,7 @@ class Steps(Protocol):
 
 @runtime_checkable
 class Splits(Protocol):
-    """One request, many parts, an output larger than memory: rasters, long text."""
+    """One request, many parts, an output larger than memory."""
 
     def split(self, request: Any) -> Iterator[Any]: ...
 
@@ -140,7 +140,7 @@ class Tunable(Protocol):
         ...
 
     def loss(self, batch: dict[str, "torch.Tensor"]) -> tuple["torch.Tensor", int]:
-        """The summed loss of a batch and the number of units (tokens, pixels) it is summed over."""
+        """The summed loss of a batch and the number of units it is summed over."""
         ...
 
     def targets(self) -> Sequence[str]:

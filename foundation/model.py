@@ -257,7 +257,7 @@ def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:
 
 
 def load(name: str, *, placement: str | Mapping[str, Any] = "auto", **overrides: Any) -> Model:
-    """Load a model by the name the command line uses, e.g. `load("molecule/starter")`.
+    """Load a model by the name the command line uses, `<domain>/<model>`.
 
     overrides: settings of its YAML, such as `path=<a tuned model's folder>`.
     """

@@ -60,7 +60,7 @@ def _lines(total: int | None, noun: str, before: int, out: TextIO) -> Iterator[R
 def plain(
     total: int | None, noun: str, done: int, new: int, seconds: float, values: dict[str, Any]
 ) -> str:
-    """One line: `412 of 1,000 molecules, 103/s, 6 s left, valid 98.1 %`."""
+    """One line: `412 of 1,000 results, 103/s, 6 s left, valid 98.1 %`."""
     rate = new / seconds if seconds > 0 else 0.0
     parts = [f"{done:,}{f' of {total:,}' if total is not None else ''} {noun}", f"{speed(rate)}"]
     if total is not None and rate > 0 and done < total:

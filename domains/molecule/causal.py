@@ -10,7 +10,6 @@ Options of a model's YAML:
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from foundation.adapter import Cost, Output, Placement, Slots
 from foundation.domains.molecule.inputs import Molecule
 from foundation.draws import Draws
 from foundation.errors import SourceError
+from foundation.pretrained import quiet
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _read(folder: Path, dtype: "torch.dtype") -> Any:
     model: Any
     report: Any
     try:
-        with _quiet():
+        with quiet():
             model, report = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
                 folder,
                 dtype=dtype,
@@ -108,19 +108,3 @@ def _read(folder: Path, dtype: "torch.dtype") -> Any:
     if missing := sorted(report["missing_keys"]):
         raise SourceError(f"{folder} lacks weights of its model: {missing[0]} and maybe others")
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar and no report of weights that this task does not need."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
