@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import InputError, RequestError, UnknownName
+from foundation.registry import domain
 from foundation.requests import settings
 from foundation.testing.double import DOMAIN, Request
 
@@ -97,3 +98,11 @@ def test_an_unknown_task_is_named_with_the_nearest() -> None:
 def test_the_checks_are_those_that_the_columns_need(columns, checks, unique) -> None:
     wanted = made(columns=columns)
     assert (wanted.checks, wanted.unique) == (checks, unique)
+
+
+def test_a_row_without_what_a_request_needs_says_what_is_missing() -> None:
+    rows = settings(domain("molecule"), "embed", {"smiles": [None, "CCO"]}).requests()
+    assert [(item.reason, item.input) for item in rows] == [
+        ("smiles is missing", None),
+        (None, "CCO"),
+    ]

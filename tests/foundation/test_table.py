@@ -59,3 +59,8 @@ def test_vectors_have_a_fixed_width() -> None:
 
 def test_nested_types_have_names() -> None:
     assert arrow_type("list<list<int32>>") == pa.list_(pa.list_(pa.int32()))
+
+
+def test_the_largest_seed_fits() -> None:
+    row = to_table([Result(0, None, None, True, seed=2**64 - 1)], {}).to_pylist()[0]
+    assert row["seed"] == 2**64 - 1
