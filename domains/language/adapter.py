@@ -12,8 +12,8 @@ from foundation.errors import RequestError
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from foundation.decoding.script import Script
     from foundation.decoding.slots import Decode
-    from foundation.domains.language.script import Script
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -37,20 +37,9 @@ class CausalText:
         return Cost(weights=size * (spec.parameters or 0), memory=memory, size=len(words) + 1)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
-        import torch
+        from foundation.decoding.script import read_causal
 
-        from foundation.domains.language.script import read_script
-        from foundation.pretrained import read_model
-
-        if placement.threads:
-            torch.set_num_threads(placement.threads)
-        if folder.suffix == ".gguf":
-            from foundation.hub.gguf import dequantised
-
-            folder = dequantised(folder)
-        model = read_model(folder, "AutoModelForCausalLM", getattr(torch, placement.dtype))
-        self.model = model.to(placement.device)
-        self.script = read_script(folder, model.config, model.generation_config)
+        self.model, self.script = read_causal(folder, placement)
 
     def key(self, task: str, request: Any) -> Hashable:
         if not isinstance(request, Classify):
@@ -69,7 +58,7 @@ class CausalText:
     def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
         """Score or classify; a text over the window is refused with its reason."""
         if task == "score":
-            from foundation.domains.language.scoring import score
+            from foundation.decoding.scoring import score
 
             return score(self.model, self.script, [request.text for request in batch])
         from foundation.domains.language.prompting import classify
@@ -84,8 +73,8 @@ def generation(script: "Script", request: Generate, draws: Draws) -> "Decode | O
     """How one request is written, or why it is refused."""
     import numpy as np
 
+    from foundation.decoding.script import cut, stopping
     from foundation.decoding.slots import Decode
-    from foundation.domains.language.script import cut, stopping
 
     try:
         tokens = script.prompt(request.prompt, request.chat, request.system)

@@ -16,8 +16,8 @@ from foundation.domains.language.labels import labelled_output
 from foundation.errors import RequestError
 
 if TYPE_CHECKING:
+    from foundation.decoding.script import Script
     from foundation.domains.language.inputs import Classify
-    from foundation.domains.language.script import Script
 
 NOTHING = ("N/A", "", "[MASK]")
 """Texts without content; what the model says of them is its bias."""

@@ -11,7 +11,7 @@ from foundation.errors import RequestError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from foundation.domains.language.script import Script
+    from foundation.decoding.script import Script
 
 LOGITS = 2**26
 """Numbers of one pass's logits, 256 MiB in float32: rows are passed in groups that keep to it."""

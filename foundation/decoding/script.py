@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from foundation.adapter import Placement
 from foundation.errors import RequestError
 
 MARK = "\u2603"
@@ -160,3 +161,19 @@ def read_script(folder: Path, config: Any, generation: Any = None) -> Script:
     tokenizer, text = read_tokenizer(folder), config.get_text_config()
     window = getattr(text, "max_position_embeddings", None) or tokenizer.model_max_length
     return Script(tokenizer, int(min(window, tokenizer.model_max_length, 2**31)), generation)
+
+
+def read_causal(folder: Path, placement: Placement) -> tuple[Any, Script]:
+    """A causal model on its placement, with its script; a GGUF file is dequantised once."""
+    import torch
+
+    from foundation.pretrained import read_model
+
+    if placement.threads:
+        torch.set_num_threads(placement.threads)
+    if folder.suffix == ".gguf":
+        from foundation.hub.gguf import dequantised
+
+        folder = dequantised(folder)
+    model = read_model(folder, "AutoModelForCausalLM", getattr(torch, placement.dtype))
+    return model.to(placement.device), read_script(folder, model.config, model.generation_config)
