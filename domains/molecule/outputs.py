@@ -4,11 +4,14 @@ import base64
 import functools
 import html as markup
 import io
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from foundation.durable import replacing
+from foundation.record import cores
+from foundation.worker import Workers
 
 if TYPE_CHECKING:
     import pyarrow
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
 
 _MOLECULE_TASKS = frozenset({"generate"})
 _NOT_PROPERTIES = frozenset({"id", "output", "valid", "reason", "embedding"})
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 512
+_ROWS_ALONE = 2048  # fewer are written before processes would have started
+
+Rows = list[dict[str, Any]]
 
 _COLUMNS, _SHOWN = 5, 20
 _CARD = (400, 356)  # pixels, twice their size on a page
@@ -37,7 +43,8 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
 
     The SDF has every valid row, in the table's order, named by its id, with 2D coordinates and
     the row's columns as data fields. The picture has the first 20 valid and unique molecules.
-    The table is streamed, so memory does not grow with it. Tasks whose outputs are not molecules
+    The table is streamed, so memory does not grow with it, and a long one is written by as many
+    processes as there are cores. Tasks whose outputs are not molecules
     write nothing.
     """
     if task not in _MOLECULE_TASKS:
@@ -47,11 +54,12 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
     sdf, png = folder / "molecules.sdf", folder / "molecules.png"
     with parquet.ParquetFile(results, pre_buffer=False) as table:
         wanted = [name for name in table.schema_arrow.names if name != "embedding"]
-        shown: list[dict[str, Any]] = []
+        batches = table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted)
+        shown: Rows = []
         with replacing(sdf) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-            for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted):
-                rows = batch.to_pylist()
-                file.writelines(_sdf_records(rows))
+            written = _alone if table.metadata.num_rows < _ROWS_ALONE else _by_processes
+            for rows, records in written(batch.to_pylist() for batch in batches):
+                file.writelines(records)
                 shown = _first(shown + rows)
     with replacing(png) as part:
         part.write_bytes(_picture(shown))
@@ -88,22 +96,48 @@ def text(rows: "pyarrow.Table") -> str:
     return "\n".join(lines)
 
 
-def _sdf_records(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _alone(batches: Iterator[Rows]) -> Iterator[tuple[Rows, list[str]]]:
+    for rows in batches:
+        yield rows, sdf_records(rows)
+
+
+def _by_processes(batches: Iterator[Rows]) -> Iterator[tuple[Rows, list[str]]]:
+    """As `_alone`, in the same order; a few batches are under way."""
+    workers = Workers(f"{__name__}:sdf_records", (), cores(), died=lambda _: "")
+    under_way: deque[tuple[Rows, Callable[[], list[str]]]] = deque()
+    try:
+        for rows in batches:
+            under_way.append((rows, workers.submit(rows).result))
+            if len(under_way) > 2 * cores():
+                rows, records = under_way.popleft()
+                yield rows, records()
+        for rows, records in under_way:
+            yield rows, records()
+    finally:
+        workers.close()
+
+
+def sdf_records(rows: Rows) -> list[str]:
+    """The SDF's text of each row; empty where it has no valid molecule."""
+    return [_sdf_record(row) if row["valid"] else "" for row in rows]
+
+
+def _sdf_record(row: Mapping[str, Any]) -> str:
     from rdkit import Chem
     from rdkit.Chem import rdDepictor
 
-    for row in rows:
-        molecule = Chem.MolFromSmiles(row["output"]) if row["valid"] else None
-        if molecule is None:
-            continue
-        # Without coordinates a molfile has no place for double-bond geometry.
-        rdDepictor.Compute2DCoords(molecule)
-        molecule.SetProp("_Name", str(row["id"]))
-        for name, value in row.items():
-            if name not in _NOT_PROPERTIES and (field := _field(value)):
-                molecule.SetProp(name, field)
-        # RDKit itself turns to V3000 above 999 atoms or bonds.
-        yield Chem.SDWriter.GetText(molecule)
+    molecule = Chem.MolFromSmiles(row["output"])
+    if molecule is None:
+        return ""
+    # Without coordinates a molfile has no place for double-bond geometry.
+    rdDepictor.Compute2DCoords(molecule)
+    molecule.SetProp("_Name", str(row["id"]))
+    for name, value in row.items():
+        if name not in _NOT_PROPERTIES and (field := _field(value)):
+            molecule.SetProp(name, field)
+    # RDKit itself turns to V3000 above 999 atoms or bonds.
+    text: str = Chem.SDWriter.GetText(molecule)
+    return text
 
 
 def _field(value: object) -> str:
@@ -118,13 +152,13 @@ def _field(value: object) -> str:
     return " ".join(text.split())
 
 
-def _first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _first(rows: Rows) -> Rows:
     """The first by id that are valid and, where that is known, unique."""
     good = [row for row in rows if row["valid"] and row.get("unique") is not False]
     return sorted(good, key=lambda row: row["id"])[:_SHOWN]
 
 
-def _candidates(rows: "pyarrow.Table") -> list[dict[str, Any]]:
+def _candidates(rows: "pyarrow.Table") -> Rows:
     """As `_first`, of a table too large for a list."""
     import pyarrow.compute as pc
 
@@ -133,7 +167,7 @@ def _candidates(rows: "pyarrow.Table") -> list[dict[str, Any]]:
     if "unique" in good.column_names:
         good = good.filter(pc.fill_null(good["unique"], True))
     lowest = pc.select_k_unstable(good, k=_SHOWN, sort_keys=[("id", "ascending")])
-    rows_found: list[dict[str, Any]] = good.take(lowest).to_pylist()
+    rows_found: Rows = good.take(lowest).to_pylist()
     return rows_found
 
 
@@ -176,7 +210,7 @@ def _printable(text: str) -> str:
     return "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text)
 
 
-def _picture(rows: list[dict[str, Any]]) -> bytes:
+def _picture(rows: Rows) -> bytes:
     """A PNG of the rows' molecules as cards, drawn at twice the size they have on a page."""
     from PIL import Image, ImageDraw
 

@@ -244,3 +244,17 @@ def test_text_is_ten_plain_lines() -> None:
     assert lines[1].split() == ["0", "CCO", "QED", "0.50", "SA", "1.2", "logP", "-0.0"]
     assert lines[2].endswith("bad\ufffd")
     assert all(line.isprintable() and len(line) < 110 for line in lines)
+
+
+def test_a_long_table_is_written_by_processes_as_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smiles = ["CCO", "c1ccccc1", "C1CC", "CC(=O)Nc1ccc(O)cc1"]
+    rows = [row(n, smiles[n % 4]) for n in range(outputs._ROWS_ALONE + 100)]
+    parquet.write_table(table(rows), tmp_path / "results.parquet")
+    outputs.write(tmp_path, "generate", tmp_path / "results.parquet")
+    together = (tmp_path / "molecules.sdf").read_bytes()
+    monkeypatch.setattr(outputs, "_ROWS_ALONE", 10_000)
+    outputs.write(tmp_path, "generate", tmp_path / "results.parquet")
+    assert together == (tmp_path / "molecules.sdf").read_bytes()
+    assert together.count(b"$$$$") == sum(each["valid"] for each in rows)
