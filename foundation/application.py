@@ -40,9 +40,11 @@ def run(typed: Sequence[str]) -> int:
             start(sweep.job)
         except SystemExit as ended:  # Hydra's own --hydra-help, or a stopped sweep
             return ended.code if isinstance(ended.code, int) else 0
-        except OSError as error:  # Hydra makes the run folder
+        except OSError as error:  # Hydra makes the run folder, and a config it misses is one too
             if error.errno in failures.FULL:
                 raise
+            if error.filename is None:
+                raise arguments.translate(error, arguments.settings(Path(OWN))) from error
             raise RunFolderError(
                 f"cannot make {error.filename}: {error.strerror}; choose another folder"
             ) from error
