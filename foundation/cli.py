@@ -3,6 +3,7 @@
 --help, --version, --completion and task=models are answered here, before Hydra is imported.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` (the command line's words by default) asks; the exit code."""
     typed = list(sys.argv[1:] if argv is None else argv)
+    # Arrow's own allocator keeps what the join of a long table gives back.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from foundation.failures import say, told
     from foundation.signals import ending
 

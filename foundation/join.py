@@ -62,6 +62,7 @@ def write(
                 writer.write_table(rows)
         if unique_by is None:
             return
+        pa.default_memory_pool().release_unused()
         first = first_bearers(plain, unique_by, Path(scratch))
         wide = schema.append(pa.field("unique", pa.bool_()))
         with pq.ParquetWriter(part, wide, compression="zstd") as writer:
