@@ -1,0 +1,160 @@
+"""The starter's network: a vision transformer that takes any bands at any ground distance."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+FREQUENCIES = 8
+
+
+@dataclass(frozen=True)
+class Shape:
+    """patch: pixels a side. spectra: virtual bands. stem, width: units. layers, heads: of blocks.
+
+    ratio: hidden units of a block's perceptron, times width.
+    """
+
+    patch: int = 8
+    spectra: int = 12
+    stem: int = 384
+    width: int = 192
+    layers: int = 8
+    heads: int = 3
+    ratio: int = 4
+
+
+def octaves(value: Tensor, low: float, high: float) -> Tensor:
+    """log2 of a value, scaled from [low, high] to [-1, 1], as sines and cosines [..., 2 F + 1]."""
+    place = (2 * torch.log2(value) - math.log2(low) - math.log2(high)) / math.log2(high / low)
+    angle = place[..., None] * (2.0 ** torch.arange(FREQUENCIES, device=value.device)) * math.pi / 4
+    return torch.cat([place[..., None], angle.sin(), angle.cos()], -1)
+
+
+def positions(rows: Tensor, columns: Tensor, width: int) -> Tensor:
+    """Sines and cosines of token rows and columns [..., tokens] -> [..., tokens, width]."""
+    step = torch.arange(width // 4, device=rows.device) * (-math.log(1000.0) / (width // 4))
+    angles = [place[..., None] * step.exp() for place in (rows, columns)]
+    return torch.cat([f(angle) for angle in angles for f in (torch.sin, torch.cos)], -1)
+
+
+class Spectra(nn.Module):
+    """Bands at wavelengths -> virtual bands, mixed with weights that are a function of wavelength.
+
+    So a patch is embedded by one kernel whatever the sensor. The kernel of a band at wavelength w
+    is the sum of the virtual bands' kernels weighted by `mix(w)`: generated weights as in DOFA
+    (Xiong et al. 2024), factored.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        features = 2 * FREQUENCIES + 1
+        self.mix = nn.Sequential(nn.Linear(features, 64), nn.GELU(), nn.Linear(64, shape.spectra))
+        self.about = nn.Sequential(
+            nn.Linear(2 * features, shape.width), nn.GELU(), nn.Linear(shape.width, shape.width)
+        )
+        self.kernel = nn.Linear(shape.spectra * shape.patch**2, shape.stem)
+        self.out = nn.Linear(shape.stem, shape.width)
+
+    def forward(self, patches: Tensor, bands: Tensor, distance: Tensor) -> Tensor:
+        """Patches [rows, tokens, bands, pixels] -> tokens [rows, tokens, width].
+
+        bands: wavelengths in nm [rows, bands], 0 where a row has no such band (its pixels are not
+        looked at). distance: metres a pixel [rows].
+        """
+        present = (bands > 0).float()
+        count = present.sum(1, keepdim=True).clamp(min=1)
+        waves = octaves(bands.clamp(min=300), 300, 3000)
+        weights = self.mix(waves) * (present / count.sqrt())[..., None]
+        mixed = torch.einsum("ntbp,nbk->ntkp", patches, weights.to(patches.dtype)).flatten(2)
+        seen = (waves * (present / count)[..., None]).sum(1)
+        about = self.about(torch.cat([seen, octaves(distance, 0.25, 256)], -1))
+        tokens: Tensor = self.out(functional.gelu(self.kernel(mixed))) + about[:, None]
+        return tokens
+
+
+def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Scaled dot-product attention [rows, heads, tokens, units]."""
+    if not torch.is_grad_enabled():
+        fused: Tensor = functional.scaled_dot_product_attention(query, key, value)
+        return fused
+    # On a CPU the fused kernel goes back through few tokens four times slower than this.
+    weights = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    mixed: Tensor = weights.softmax(-1).to(value.dtype) @ value
+    return mixed
+
+
+class Block(nn.Module):
+    """Attention and a perceptron, each after a layer norm (Dosovitskiy et al. 2021)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.before = nn.LayerNorm(shape.width)
+        self.qkv = nn.Linear(shape.width, 3 * shape.width)
+        self.out = nn.Linear(shape.width, shape.width)
+        self.between = nn.LayerNorm(shape.width)
+        self.up = nn.Linear(shape.width, shape.ratio * shape.width)
+        self.down = nn.Linear(shape.ratio * shape.width, shape.width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [rows, tokens, width] -> the same shape."""
+        rows, count, width = tokens.shape
+        qkv = self.qkv(self.before(tokens)).view(rows, count, 3, self.heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        mixed = _attended(query, key, value)
+        tokens = tokens + self.out(mixed.transpose(1, 2).reshape(rows, count, width))
+        tokens = tokens + self.down(functional.gelu(self.up(self.between(tokens))))
+        return tokens
+
+
+class SpectralTransformer(nn.Module):
+    """Pixels of any bands -> one vector a patch."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.spectra = Spectra(shape)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(shape.width)
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2 and not name.startswith("spectra.mix"):
+                nn.init.trunc_normal_(weight, std=0.02 if "blocks" in name else 0.04)
+            elif name.endswith("bias"):
+                nn.init.zeros_(weight)
+
+    def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> Tensor:
+        """Pixels [rows, bands, height, width] in standard deviations -> [rows, height / patch,
+        width / patch, units]; see `Spectra` for bands and distance."""
+        height, width = (side // self.shape.patch for side in pixels.shape[2:])
+        place = torch.arange(height * width, device=pixels.device)
+        tokens: Tensor = self.tokens(
+            patches(pixels, self.shape.patch), bands, distance, place // width, place % width
+        )
+        grid: Tensor = tokens.unflatten(1, (height, width))
+        return grid
+
+    def tokens(
+        self, patches: Tensor, bands: Tensor, distance: Tensor, rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        """Some patches of a picture, at token rows and columns [rows, tokens], to vectors."""
+        tokens = self.spectra(patches, bands, distance)
+        tokens = tokens + positions(rows, columns, self.shape.width)
+        for block in self.blocks:
+            tokens = block(tokens)
+        vectors: Tensor = self.norm(tokens)
+        return vectors
+
+    def config(self) -> dict[str, Any]:
+        """What `Shape(**config)` needs to build it again."""
+        return asdict(self.shape)
+
+
+def patches(pixels: Tensor, side: int) -> Tensor:
+    """[rows, bands, height, width] -> [rows, tokens, bands, side * side], row by row."""
+    rows, bands, height, width = pixels.shape
+    cut = pixels.reshape(rows, bands, height // side, side, width // side, side)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(rows, -1, bands, side * side)
