@@ -4,8 +4,8 @@
 
 FOLDER holds MOSES' train.csv and test.csv. `--count` molecules of the test set, evenly spread, are
 given every column by the toolkit and by RDKit's own functions one after the other, as in
-molecule_baseline, in chunks whose order is random. Compared are the names of all alerts, QED, SA and
-every other column that both have, molecule by molecule, and the processor time a molecule.
+molecule_baseline; which of the two is first is drawn for each chunk. Compared are the values of
+every column that both have, molecule by molecule, and the processor time a molecule.
 """
 
 import argparse
