@@ -237,8 +237,8 @@ class _Again:
 
 
 def _jsonl(path: Path, columns: Columns) -> Iterator[Record]:
-    """One object a line; the first one tells which names the columns have."""
-    names: list[str | None] | None = None
+    """One object a line; the first one tells which name the needed column has."""
+    needed: str | None = None
     for record in lines(path):
         if record.error is not None:
             yield record
@@ -251,10 +251,12 @@ def _jsonl(path: Path, columns: Columns) -> Iterator[Record]:
         if not isinstance(value, dict):
             yield Record(record.number, error='no JSON object, such as {"text": "..."}')
             continue
-        if names is None:
-            header = list(value)
-            places = columns.places(header, path)
-            names = [None if place is None else header[place] for place in places]
+        header = list(value)
+        if needed is None:
+            needed = header[columns.places(header, path)[0] or 0]
+        # An object may lack what another has.
+        places = [_place(header, names) for names in columns.optional]
+        names = [needed, *(None if place is None else header[place] for place in places)]
         yield _from_object(record.number, value, names)
 
 

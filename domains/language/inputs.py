@@ -7,7 +7,7 @@ from typing import Any
 from foundation.decoding.choice import Choice
 from foundation.domains.language.examples import labelled
 from foundation.errors import RequestError
-from foundation.tables import storable
+from foundation.values import check_text, check_whole, texts
 
 METHODS = ("auto", "prompt", "head")
 TEMPLATES = ("Text: {text}\nLabel: {label}", "{text}\nThis is about {label}")
@@ -39,13 +39,13 @@ class Generate:
 
     def __post_init__(self) -> None:
         _ = self.choice
-        _check_whole("max_tokens", self.max_tokens, 1, 1_000_000)
+        check_whole("max_tokens", self.max_tokens, 1, 1_000_000)
         if self.chat not in (None, True, False):
             raise RequestError(f"chat must be true, false or null, got {self.chat}")
         if self.system is not None:
-            _check_text("system", self.system)
-        object.__setattr__(self, "stop", _texts("stop", self.stop))
-        _check_text("prompt", self.prompt)
+            check_text("system", self.system)
+        object.__setattr__(self, "stop", texts("stop", self.stop))
+        check_text("prompt", self.prompt)
 
     @property
     def choice(self) -> Choice:
@@ -60,7 +60,7 @@ class Text:
     text: str
 
     def __post_init__(self) -> None:
-        _check_text("text", self.text)
+        check_text("text", self.text)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Classify:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise RequestError(f"method must be one of {', '.join(METHODS)}, got {self.method}")
-        _check_whole("shots", self.shots, 0, 64)
+        check_whole("shots", self.shots, 0, 64)
         number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
         if not number or not 0 <= self.threshold <= 1:
             raise RequestError(f"threshold must be a number from 0 to 1, got {self.threshold}")
@@ -98,39 +98,18 @@ class Classify:
         # A file that cannot be used is found before any weights are loaded.
         _ = labelled(self.examples, self.labels)
         object.__setattr__(self, "templates", _templates(self.templates))
-        _check_text("text", self.text)
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not value.strip():
-        kind = "empty" if isinstance(value, str) or value is None else f"no text but {value!r}"
-        raise RequestError(f"{name} is {kind}: give a text")
-    if not storable(value):
-        raise RequestError(f"{name} is not text: it holds a lone surrogate")
-
-
-def _check_whole(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise RequestError(f"{name} must be a whole number from {low} to {high:,}, got {value}")
-
-
-def _texts(name: str, values: Any) -> tuple[str, ...]:
-    found = (values,) if isinstance(values, str) else tuple(values or ())
-    for value in found:
-        if not isinstance(value, str) or not value or not storable(value):
-            raise RequestError(f"{name} must hold texts that are not empty, got {value!r}")
-    return found
+        check_text("text", self.text)
 
 
 def _labels(values: Any) -> tuple[str, ...]:
-    found = _texts("labels", [str(v) for v in values] if not isinstance(values, str) else values)
+    found = texts("labels", [str(v) for v in values] if not isinstance(values, str) else values)
     if len(set(found)) != len(found) or len(found) < 2:
         raise RequestError("labels must be at least two, and each only once")
     return found
 
 
 def _templates(values: Any) -> tuple[str, ...]:
-    found = _texts("templates", values)
+    found = texts("templates", values)
     for template in found:
         if template.count("{text}") != 1 or not template.endswith("{label}"):
             raise RequestError(

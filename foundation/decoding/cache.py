@@ -52,6 +52,11 @@ class SlotLayer(CacheLayerMixin):
             held[rows, :, places] = new[:, :, 0]
         return kept[0][:, :, : max(ends)], kept[1][:, :, : max(ends)]
 
+    def copy(self, row: int, other: int, length: int) -> None:
+        """Give another row the first `length` positions of a row."""
+        for held in (self._kept(self.keys), self._kept(self.values)):
+            held[other, :, :length] = held[row, :, :length]
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return max(self._writing.starts, default=0) + query_length, 0
 
@@ -83,6 +88,14 @@ def slot_cache(layers: int, slots: int, capacity: int) -> tuple[Cache, Writing]:
     """A cache for `slots` rows, and where its next pass writes."""
     writing = Writing()
     return Cache(layers=[SlotLayer(slots, capacity, writing) for _ in range(layers)]), writing
+
+
+@torch.inference_mode()
+def copy_row(cache: Cache, row: int, other: int, length: int) -> None:
+    """Give a row of a slot cache the first `length` positions of another, in every layer."""
+    for layer in cache.layers:
+        assert isinstance(layer, SlotLayer)
+        layer.copy(row, other, length)
 
 
 def mask(starts: Sequence[int], length: int) -> Tensor:

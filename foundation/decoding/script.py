@@ -11,6 +11,17 @@ from foundation.errors import RequestError
 MARK = "\u2603"
 """What an assistant is made to say in order to see what its template ends it with."""
 
+BLANK = "\u2581"
+"""How sentencepiece spells a blank, which it also puts before every text."""
+
+SPELT = {
+    "\n": ("\u010a", "\n", "<0x0A>"),
+    "\r": ("\u010d", "\r", "<0x0D>"),
+    "\t": ("\u0109", "\t", "<0x09>"),
+    " ": ("\u0120", BLANK, " "),
+}
+"""How vocabularies spell what is not seen: in bytes made visible, as it is, or as a byte."""
+
 
 class Script:
     """A model's tokenizer, as a generative model needs it.
@@ -46,6 +57,14 @@ class Script:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
+    def within(self, text: str) -> list[int]:
+        """The tokens of a text that stands behind another: no blank is made up before it."""
+        ids = self.words(text)
+        if not ids or not self._tokenizer.convert_ids_to_tokens(ids[0]).startswith(BLANK):
+            return ids
+        mark, marked = self.words(MARK), self.words(MARK + text)
+        return marked[len(mark) :] if marked[: len(mark)] == mark else ids
+
     def text(self, tokens: Sequence[int]) -> str:
         """The text of tokens, special ones left out."""
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
@@ -56,6 +75,17 @@ class Script:
         tail = list(before[-4:])
         prefix, whole = self.text(tail), self.text([*tail, *new])
         return whole[len(prefix) :] if whole.startswith(prefix) else self.text(new)
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Every token as the tokenizer spells it, special ones too, with its number."""
+        found: dict[str, int] = self._tokenizer.get_vocab()
+        return found
+
+    def beginning(self, blank: str) -> tuple[int, ...]:
+        """The tokens whose text begins with a newline, a blank or a tab."""
+        spelt = SPELT.get(blank, ())
+        return tuple(sorted(n for token, n in self.vocabulary.items() if token.startswith(spelt)))
 
     @property
     def begin(self) -> int:
@@ -99,7 +129,7 @@ class Script:
 
     @cached_property
     def _widest(self) -> int:
-        return max((len(token) for token in self._tokenizer.get_vocab()), default=1)
+        return max(map(len, self.vocabulary), default=1)
 
     def _chat(self, text: str, system: str | None) -> list[int]:
         if not self.chats:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from foundation.adapter import Output
-from foundation.decoding.cache import mask, slot_cache
+from foundation.decoding.cache import copy_row, mask, slot_cache
 from foundation.decoding.choice import Choice, choose
 from foundation.draws import Draws
 
@@ -21,7 +21,7 @@ class Decode:
     tokens: what it goes on from, at least one. limit: new tokens at most, at least 1.
     ended: asked after each token with all new ones; a word says why the row ends.
     finish: (new tokens, their log-probabilities, why it ended) -> the row's output.
-    banned: tokens that are never chosen.
+    banned: tokens that are never chosen. first: tokens of which the first one is; empty: of all.
     """
 
     tokens: Sequence[int]
@@ -30,15 +30,20 @@ class Decode:
     ended: Callable[[Sequence[int]], str | None]
     finish: Callable[[Sequence[int], Sequence[float], str], Output]
     banned: Sequence[int] = ()
+    first: Sequence[int] = ()
 
 
 @dataclass
 class Row:
-    """A row on its way. `position` counts the tokens whose keys are in the cache."""
+    """A row on its way. `position` counts the tokens whose keys are in the cache.
+
+    opening: float32 logits of what follows the given tokens [1, vocabulary].
+    """
 
     work: Decode
     draws: Draws
     position: int
+    opening: "torch.Tensor"
     new: list[int] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
 
@@ -68,10 +73,9 @@ class CausalSlots:
             reason = f"{len(work.tokens)} tokens are more than the model's window of {self._window}"
             self._ended.append((slot, Output(None, reason=reason, refused=True)))
             return
-        row = self._rows[slot] = Row(work, draws, 0)
-        logits = self._pass([slot], [0], torch.tensor([list(work.tokens)]))
-        row.position = len(work.tokens)
-        self._write({slot: row}, logits)
+        opening = self._opening(slot, work.tokens)
+        row = self._rows[slot] = Row(work, draws, len(work.tokens), opening)
+        self._write({slot: row}, opening.clone())
 
     def remove(self, slot: int) -> None:
         self._rows.pop(slot, None)
@@ -87,6 +91,14 @@ class CausalSlots:
             self._write(dict(self._rows), logits[list(self._rows)])
         ended, self._ended = self._ended, []
         return ended
+
+    def _opening(self, slot: int, tokens: Sequence[int]) -> "torch.Tensor":
+        """Put a row's given tokens into the cache; a row that has the same ones lends its own."""
+        for twin, row in self._rows.items():
+            if list(row.work.tokens) == list(tokens):
+                copy_row(self._cache, twin, slot, len(tokens))
+                return row.opening
+        return self._pass([slot], [0], torch.tensor([list(tokens)]))
 
     @torch.inference_mode()
     def _pass(self, rows: list[int], starts: list[int], tokens: "torch.Tensor") -> "torch.Tensor":
@@ -113,6 +125,10 @@ class CausalSlots:
         for number, (_, row) in enumerate(listed):
             if row.work.banned:
                 logits[number, list(row.work.banned)] = -torch.inf
+            if row.work.first and not row.new:
+                outside = torch.ones_like(logits[number], dtype=torch.bool)
+                outside[list(row.work.first)] = False
+                logits[number, outside] = -torch.inf
         ids = [row.draws.ids[0] for _, row in listed]
         steps = [len(row.new) for _, row in listed]
         uniform = torch.from_numpy(Draws(listed[0][1].draws.seed, ids).uniform(steps))

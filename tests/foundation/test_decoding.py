@@ -103,6 +103,36 @@ def test_greedy_rows_are_those_of_transformers(model: Any) -> None:
         assert made[number].value == (wanted, "limit")
 
 
+def test_rows_that_begin_alike_pass_their_beginning_once(model: Any) -> None:
+    works = [work([5, 6, 7, 9], choice=SAMPLED) for _ in range(5)] + [work([5, 6], choice=SAMPLED)]
+    passed: list[int] = []
+    together: dict[int, Output] = {}
+    hook = model.register_forward_pre_hook(
+        lambda _, __, given: passed.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    try:
+        together = write(model, works, 6)
+    finally:
+        hook.remove()
+    assert [length for length in passed if length > 1] == [4, 2]
+    assert len({str(output.value) for output in together.values()}) > 3
+    for number, one in enumerate(works):
+        slots = CausalSlots(model, lambda request, draws: request, 1, window=64, layers=2)
+        slots.insert(0, one, Draws(3, [number]))
+        alone: list[Any] = []
+        while not alone:
+            alone = list(slots.step())
+        alike({0: together[number]}, {0: alone[0][1]})
+
+
+def test_the_first_token_is_one_of_those_asked_for(model: Any) -> None:
+    (free,) = write(model, [work([5, 6, 7])], 1).values()
+    (first,) = write(model, [work([5, 6, 7], first=(11, 12))], 1).values()
+    assert free.value[0][0] not in (11, 12)
+    assert first.value[0][0] in (11, 12)
+    assert len(first.value[0]) == 12
+
+
 def test_log_probabilities_are_those_of_a_whole_pass(model: Any) -> None:
     (output,) = write(model, [work([5, 6, 7], choice=SAMPLED)], 1).values()
     tokens, _ = output.value

@@ -151,3 +151,9 @@ def test_jsonl_round_trip(texts: list[str]) -> None:
         lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
         path = save(Path(folder), "a.jsonl", lines)
         assert [row[0] for row in cells(path)] == texts
+
+
+def test_an_object_may_have_columns_that_the_first_one_lacks(tmp_path: Path) -> None:
+    lines = ['{"text": "one"}', '{"text": "two", "Class": "y"}', '{"label": "z", "text": "three"}']
+    path = save(tmp_path, "a.jsonl", "\n".join(lines))
+    assert cells(path) == [("one", None), ("two", "y"), ("three", "z")]
