@@ -1,0 +1,75 @@
+"""Generative code models of transformers behind the core's interface: any causal one."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.adapter import Cost, Output, Placement, Slots
+from foundation.draws import Draws
+from foundation.errors import InputError
+from foundation.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from foundation.decoding.script import Script
+    from foundation.domains.code.markers import Infilling
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+class CausalCode:
+    """Any causal language model over code: complete, score, and infill where it has markers.
+
+    Options of the model's YAML:
+        infill: the pieces of its prompt, {prefix} and {suffix} among them, in its own order; where
+            they are not told, they are found in the vocabulary.
+        cache_per_token: numbers kept for each token, 2 * layers * key-value heads * their width.
+    """
+
+    model: Any
+    script: "Script"
+    infilling: "Infilling"
+
+    @classmethod
+    def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
+        """Weights in `spec.dtype`, "auto" taken for float32; keys and values of 1,024 tokens."""
+        size = BYTES.get(spec.dtype, 4)
+        memory = size * 1024 * int(spec.options.get("cache_per_token", 25_000))
+        words = getattr(request, "prompt", None) or getattr(request, "text", None) or ""
+        return Cost(weights=size * (spec.parameters or 0), memory=memory, size=len(words) + 1)
+
+    def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
+        from foundation.decoding.script import read_causal
+        from foundation.domains.code.markers import Infilling
+
+        self.model, self.script = read_causal(folder, placement)
+        self.infilling = Infilling(self.script, spec.options.get("infill"))
+        self._name = spec.name
+
+    def key(self, task: str, request: Any) -> Hashable:
+        return ()
+
+    def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
+        if task == "score":
+            return None
+        from foundation.decoding.slots import CausalSlots
+        from foundation.domains.code.completing import completion
+        from foundation.domains.code.ranking import RankedSlots
+
+        if task == "infill" and self.infilling.template is None:
+            raise InputError(
+                f"{self._name} cannot infill: its vocabulary has no markers for a hole; "
+                "if it has some of its own, name them in model.options.infill"
+            )
+        layers = self.model.config.get_text_config().num_hidden_layers
+        plan = partial(completion, self.script, self.infilling)
+        return RankedSlots(CausalSlots(self.model, plan, count, self.script.window, layers), count)
+
+    def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
+        """Score; a text over the window is refused with its reason."""
+        from foundation.decoding.scoring import score
+
+        return score(self.model, self.script, [request.text for request in batch])
+
+    def close(self) -> None:
+        del self.model, self.script, self.infilling
