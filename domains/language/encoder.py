@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from foundation.domains.language.head import Head
+    from foundation.domains.language.views import Views
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PASS = 8192
@@ -80,8 +81,13 @@ class TextEncoder:
             extra = {"embedding": vectors[row], "tokens": tokens[row], "windows": windows[row]}
             yield row, Output(request.text, extra=extra, usage={"tokens": float(tokens[row])})
 
-    def vectors(self, texts: Sequence[str]) -> "tuple[NDArray[np.float32], list[int], list[int]]":
-        """Texts -> float32 [texts, width], and the tokens and windows of each."""
+    def vectors(
+        self, texts: Sequence[str], layers: Sequence[int] = ()
+    ) -> "tuple[NDArray[np.float32], list[int], list[int]]":
+        """Texts -> float32 [texts, width], and the tokens and windows of each.
+
+        layers: hidden states whose means follow the vector, each of length 1.
+        """
         import numpy as np
 
         cut = self._tokenizer(
@@ -93,25 +99,37 @@ class TextEncoder:
         )
         rows: list[list[int]] = cut["input_ids"]
         owners: list[int] = cut["overflow_to_sample_mapping"]
-        sums = np.zeros((len(texts), self.width))
+        sums = np.zeros((len(texts), 1 + len(layers), self.width))
         tokens, windows = [0] * len(texts), [0] * len(texts)
         for group in _groups(rows):
-            for place, vector in zip(group, self._pass([rows[p] for p in group]), strict=True):
+            for place, vector in zip(
+                group, self._pass([rows[p] for p in group], layers), strict=True
+            ):
                 share = len(rows[place]) if self._pooling == "mean" else 1
                 sums[owners[place]] += share * vector
                 tokens[owners[place]] += len(rows[place])
                 windows[owners[place]] += 1
-        shares = np.array(tokens if self._pooling == "mean" else windows)[:, None]
+        shares = np.array(tokens if self._pooling == "mean" else windows)[:, None, None]
         means = sums / shares
-        if self._normalise:
-            means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        return means.astype(np.float32), tokens, windows
+        lengths = np.maximum(np.linalg.norm(means, axis=2, keepdims=True), 1e-12)
+        if not self._normalise:
+            lengths[:, 0] = 1
+        return (means / lengths).reshape(len(texts), -1).astype(np.float32), tokens, windows
+
+    def views(self, texts: Sequence[str]) -> "tuple[Views, list[int]]":
+        """What a head sees of texts, and the tokens of each."""
+        from foundation.domains.language.views import Views, lower, unit
+
+        layers = lower(self.model.config.num_hidden_layers)
+        found, tokens, _ = self.vectors(texts, layers)
+        vectors, below = found[:, : self.width], found[:, self.width :]
+        return Views(tuple(texts), unit(vectors), below), tokens
 
     def close(self) -> None:
         del self.model, self._tokenizer, self._heads
 
-    def _pass(self, rows: Sequence[Sequence[int]]) -> "NDArray[np.float64]":
-        """Tokens of windows -> their pooled states [rows, width], not yet normalised."""
+    def _pass(self, rows: Sequence[Sequence[int]], layers: Sequence[int]) -> "NDArray[np.float64]":
+        """Tokens of windows -> their pooled states [rows, 1 + layers, width], of any length."""
         import torch
 
         device, longest = self.model.device, max(map(len, rows))
@@ -120,20 +138,23 @@ class TextEncoder:
         lengths = torch.tensor([[len(row)] for row in rows], device=device)
         real = torch.arange(longest, device=device)[None] < lengths
         with torch.inference_mode():
-            states = self.model(input_ids=ids, attention_mask=real.long()).last_hidden_state.float()
-            if self._pooling == "cls":
-                pooled = states[:, 0]
-            else:
-                pooled = (states * real[..., None]).sum(1) / lengths
-        vectors: NDArray[np.float64] = pooled.double().cpu().numpy()
+            out = self.model(
+                input_ids=ids, attention_mask=real.long(), output_hidden_states=bool(layers)
+            )
+            pooled = [self._pooled(out.last_hidden_state, real)]
+            pooled += [_mean(out.hidden_states[layer], real) for layer in layers]
+        vectors: NDArray[np.float64] = torch.stack(pooled, 1).double().cpu().numpy()
         return vectors
+
+    def _pooled(self, states: Any, real: Any) -> Any:
+        return states[:, 0].float() if self._pooling == "cls" else _mean(states, real)
 
     def _classify(self, batch: Sequence[Classify]) -> Iterator[tuple[int, Output]]:
         from foundation.domains.language.labels import labelled_output
 
         labels, head = self._head(batch[0])
-        vectors, tokens, _ = self.vectors([request.text for request in batch])
-        for row, chances in enumerate(head.probabilities(vectors).tolist()):
+        views, tokens = self.views([request.text for request in batch])
+        for row, chances in enumerate(head.probabilities(views).tolist()):
             output = labelled_output(labels, chances, batch[row].threshold)
             yield row, replace(output, usage={"tokens": float(tokens[row])})
 
@@ -141,6 +162,7 @@ class TextEncoder:
         """The head fitted to a request's examples, once."""
         from foundation.domains.language.examples import labelled
         from foundation.domains.language.head import fit
+        from foundation.domains.language.labels import spoken
 
         if request.method == "prompt" or request.examples is None:
             raise RequestError(
@@ -150,10 +172,17 @@ class TextEncoder:
         key = self.key("classify", request)
         if key not in self._heads:
             pairs, labels = labelled(request.examples, request.labels)
-            vectors, _, _ = self.vectors([text for text, _ in pairs])
-            targets = [labels.index(label) for _, label in pairs]
-            self._heads[key] = labels, fit(vectors, targets, len(labels))
+            views, _ = self.views([text for text, _ in pairs])
+            names = self.views(spoken(labels))[0] if spoken(labels) else None
+            numbers = {label: number for number, label in enumerate(labels)}
+            targets = [numbers[label] for _, label in pairs]
+            self._heads[key] = labels, fit(views, targets, len(labels), names)
         return self._heads[key]
+
+
+def _mean(states: Any, real: Any) -> Any:
+    """The mean over real tokens [rows, tokens, width] -> [rows, width]."""
+    return (states.float() * real[..., None]).sum(1) / real.sum(1, keepdim=True)
 
 
 def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:

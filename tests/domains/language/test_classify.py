@@ -14,7 +14,9 @@ from foundation.domains.language.adapter import CausalText
 from foundation.domains.language.encoder import TextEncoder
 from foundation.domains.language.examples import Nearest
 from foundation.domains.language.head import fit
+from foundation.domains.language.labels import spoken
 from foundation.domains.language.prompting import after
+from foundation.domains.language.views import Views, unit
 from foundation.errors import InputError, UnknownName
 from foundation.requests import settings
 from foundation.stream import Stream
@@ -33,6 +35,11 @@ def classify(model: Any, texts: list[str], batch: int = 4, **given: Any) -> list
     items = list(settings(DOMAIN, "classify", {"texts": texts, **given}).requests())
     made = {item.id: out for item, out in Stream(model, "classify", batch, 0).outputs(items)}
     return [made[item.id] for item in items]
+
+
+def views(vectors: Any, texts: list[str] | None = None) -> Views:
+    rows = np.asarray(vectors, dtype=np.float32)
+    return Views(tuple(texts or ["x"] * len(rows)), unit(rows), np.zeros((len(rows), 1)))
 
 
 def test_what_follows_a_prompt_is_what_a_whole_pass_says(causal: CausalText) -> None:
@@ -97,9 +104,10 @@ def test_a_heads_probabilities_are_calibrated() -> None:
         noise = 2.5 * rng.normal(size=(count, 16))
         return (centres[targets] + noise).astype(np.float32), targets.tolist()
 
-    head = fit(*draw(160), 4)
+    examples, numbers = draw(160)
+    head = fit(views(examples), numbers, 4)
     vectors, targets = draw(4000)
-    chances = head.probabilities(vectors)
+    chances = head.probabilities(views(vectors))
     right = chances.argmax(1) == np.array(targets)
     assert right.mean() > 0.5
     assert abs(float(chances.max(1).mean() - right.mean())) < 0.06
@@ -107,21 +115,44 @@ def test_a_heads_probabilities_are_calibrated() -> None:
 
 def test_few_examples_prove_little() -> None:
     vectors = np.array([[0, 1], [0.1, 1], [1, 0], [1, 0.1]], dtype=np.float32)
-    chances = fit(vectors, [0, 0, 1, 1], 2).probabilities(vectors)
+    chances = fit(views(vectors), [0, 0, 1, 1], 2).probabilities(views(vectors))
     assert chances.argmax(1).tolist() == [0, 0, 1, 1]
     assert 0.6 < chances.max() < 0.95
 
 
 def test_a_head_of_one_example_a_label_is_the_nearest_one() -> None:
-    vectors = np.eye(3, dtype=np.float32)
-    head = fit(vectors, [2, 0, 1], 3)
-    assert head.probabilities(vectors).argmax(1).tolist() == [2, 0, 1]
+    head = fit(views(np.eye(3)), [2, 0, 1], 3)
+    assert head.probabilities(views(np.eye(3))).argmax(1).tolist() == [2, 0, 1]
 
 
 def test_a_label_with_one_example_beside_others_is_learned_too() -> None:
     vectors = np.array([[0, 1], [0.1, 1], [0, 0.9], [1, 0]], dtype=np.float32)
-    head = fit(vectors, [0, 0, 0, 1], 2)
-    assert head.probabilities(vectors).argmax(1).tolist() == [0, 0, 0, 1]
+    head = fit(views(vectors), [0, 0, 0, 1], 2)
+    assert head.probabilities(views(vectors)).argmax(1).tolist() == [0, 0, 0, 1]
+
+
+def test_words_tell_labels_apart_that_the_vectors_do_not() -> None:
+    texts = ["a red car", "the red bus", "red it is", "a blue car", "the blue bus", "blue it is"]
+    some = views(np.tile([1.0, 0.1], (6, 1)), texts)
+    asked = views([[1.0, 0.1]] * 2, ["my red bike", "my blue bike"])
+    assert fit(some, [0, 0, 0, 1, 1, 1], 2).probabilities(asked).argmax(1).tolist() == [0, 1]
+
+
+def test_the_names_of_labels_are_examples_too() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(6)
+    some = views(np.repeat(centres, 2, 0) + 0.8 * rng.normal(size=(12, 6)))
+    targets = np.repeat(np.arange(6), 2).tolist()
+    asked = views(np.repeat(centres, 50, 0) + 0.3 * rng.normal(size=(300, 6)))
+    wanted = np.repeat(np.arange(6), 50)
+    with_names = fit(some, targets, 6, views(centres)).probabilities(asked).argmax(1)
+    without = fit(some, targets, 6).probabilities(asked).argmax(1)
+    assert (with_names == wanted).mean() > (without == wanted).mean()
+
+
+def test_labels_are_said_as_words() -> None:
+    assert spoken(["PlayMusic", "card_arrival", "GPS"]) == ["play music", "card arrival", "GPS"]
+    assert spoken(["good", "1"]) == []
 
 
 @pytest.mark.parametrize(
@@ -164,5 +195,5 @@ def test_a_model_says_what_it_cannot_do(encoder: TextEncoder, causal: CausalText
 
 
 def test_probabilities_are_of_all_labels() -> None:
-    head = fit(np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], [0, 0, 1, 1], 2)
-    assert all(math.isclose(row.sum(), 1) for row in head.probabilities(np.eye(4)))
+    head = fit(views(np.eye(4)[[0, 0, 1, 1]]), [0, 0, 1, 1], 2)
+    assert all(math.isclose(row.sum(), 1) for row in head.probabilities(views(np.eye(4))))
