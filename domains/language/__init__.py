@@ -11,6 +11,12 @@ DOMAIN = Domain(
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
+    suites={
+        "banking77": f"{_HERE}.suite:run",
+        "snips": f"{_HERE}.suite:run",
+        "snips-slots": f"{_HERE}.slots_suite:run",
+        "calibration": f"{_HERE}.suite:calibration",
+    },
     tasks={
         "generate": Task(
             request=f"{_HERE}.inputs:Generate",

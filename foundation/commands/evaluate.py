@@ -38,8 +38,9 @@ def run(job: Job) -> str:
 
 
 def shown(metrics: Mapping[str, Any]) -> str:
-    """The figures in one line; of one that was measured more than once, the mean."""
+    """The figures in one line: of one that was measured more than once the mean, no tables."""
     values = {k: v.get("mean") if isinstance(v, Mapping) else v for k, v in metrics.items()}
+    values = {k: v for k, v in values.items() if v is not None}
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in values.items()
