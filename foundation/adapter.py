@@ -103,13 +103,29 @@ class Steps(Protocol):
         ...
 
 
+class Parts(Protocol):
+    """The parts of one request: iterated once, each given back with its output, in any order."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The parts' requests, made as they are needed; InputError refuses the whole request."""
+        ...
+
+    def add(self, number: int, output: Output) -> None:
+        """Take the output of the part that was yielded as number `number`, from 0."""
+        ...
+
+    def join(self) -> Output:
+        """The request's output, when all parts have theirs."""
+        ...
+
+
 @runtime_checkable
 class Splits(Protocol):
-    """One request, many parts, an output larger than memory."""
+    """An adapter whose requests are many parts, and whose outputs are larger than memory."""
 
-    def split(self, request: Any) -> Iterator[Any]: ...
-
-    def join(self, request: Any, parts: Iterator[Output], sink: Path) -> Output: ...
+    def split(self, task: str, request: Any, sink: Path | None) -> Parts:
+        """The parts of a request. What they leave in the folder `sink` outlives a restart."""
+        ...
 
 
 @runtime_checkable

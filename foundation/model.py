@@ -193,6 +193,7 @@ class Model:
             stream = Stream(
                 self.adapter, task, self._batch(settings), seed, stopping,
                 lambda item: self.adapter.cost(self.spec, item.request).size, results.events,
+                results.run.folder / "parts",
             )  # fmt: skip
             left = (item for item in settings.requests() if item.id not in results.run.done)
             yield from checker.results(stream.outputs(left))
@@ -251,7 +252,8 @@ def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:
     """The last line: what was made, how much of it is valid, where it is."""
     made = len(run.done)
     share = f", {run.valid / made:.1%} valid" if made else ""
-    refused = f", {run.refused:,} inputs refused" if run.refused else ""
+    inputs = "input" if run.refused == 1 else "inputs"
+    refused = f", {run.refused:,} {inputs} refused" if run.refused else ""
     line = f"{made:,} {noun}{share}{refused}: {run.folder}"
     return Summary(made, run.valid, run.folder, files, line)
 

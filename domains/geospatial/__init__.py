@@ -1,6 +1,6 @@
 """Satellite rasters: embeddings on the ground."""
 
-from foundation.spec import Domain
+from foundation.spec import Domain, Task
 
 _HERE = "foundation.domains.geospatial"
 
@@ -9,5 +9,24 @@ DOMAIN = Domain(
     default="geospatial/starter",
     noun="scenes",
     read=f"{_HERE}.files:read",
-    tasks={},
+    write=f"{_HERE}.outputs:write",
+    tasks={
+        "embed": Task(
+            request=f"{_HERE}.inputs:Embed",
+            item="raster",
+            columns={
+                "sensor": "string",
+                "bands": "list<string>",
+                "assumed": "string",
+                "resolution": "float64",
+                "crs": "string",
+                "height": "int64",
+                "width": "int64",
+                "windows": "int64",
+                "embedded_windows": "int64",
+                "valid_fraction": "float64",
+                "embedding": "vector",
+            },
+        ),
+    },
 )

@@ -168,9 +168,7 @@ def _scene(name: str, stored: Any, distance: float, group: Mapping[str, Any]) ->
         valid &= (values != value).all(0)
     values += sum(v for part, v in group.get("add", {}).items() if part in Path(name).name)
     values = values * np.float32(sensor.scale) + np.float32(sensor.offset)
-    mean, std = (np.array([getattr(b, k) for b in bands], np.float32) for k in ("mean", "std"))
-    values = np.arcsinh((values - mean[:, None, None]) / std[:, None, None])
-    values = np.where(valid, values, 0)
+    values = np.where(valid, sensors.standardised(values, bands), np.float32(0))
     waves = tuple(band.wavelength for band in bands)
     height, width = valid.shape
     scene = Scene(name, 0, height, width, waves, float(group.get("resolution", distance)))

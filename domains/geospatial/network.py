@@ -112,12 +112,13 @@ class Block(nn.Module):
 
 
 class SpectralTransformer(nn.Module):
-    """Pixels of any bands -> one vector a patch."""
+    """Pixels of any bands -> a vector a patch, which tells of its place, and one of the whole."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.spectra = Spectra(shape)
+        self.summary = nn.Parameter(torch.zeros(shape.width))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         for name, weight in self.named_parameters():
@@ -126,27 +127,31 @@ class SpectralTransformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
 
-    def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> Tensor:
-        """Pixels [rows, bands, height, width] in standard deviations -> [rows, height / patch,
-        width / patch, units]; see `Spectra` for bands and distance."""
+    def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels [rows, bands, height, width] in standard deviations -> the vectors of the wholes
+        [rows, units] and of the patches [rows, height / patch, width / patch, units].
+
+        See `Spectra` for bands and distance.
+        """
         height, width = (side // self.shape.patch for side in pixels.shape[2:])
         place = torch.arange(height * width, device=pixels.device)
-        tokens: Tensor = self.tokens(
+        whole, tokens = self.tokens(
             patches(pixels, self.shape.patch), bands, distance, place // width, place % width
         )
-        grid: Tensor = tokens.unflatten(1, (height, width))
-        return grid
+        return whole, tokens.unflatten(1, (height, width))
 
     def tokens(
         self, patches: Tensor, bands: Tensor, distance: Tensor, rows: Tensor, columns: Tensor
-    ) -> Tensor:
-        """Some patches of a picture, at token rows and columns [rows, tokens], to vectors."""
+    ) -> tuple[Tensor, Tensor]:
+        """Some patches of a picture, at token rows and columns [rows, tokens]; see `forward`."""
         tokens = self.spectra(patches, bands, distance)
         tokens = tokens + positions(rows, columns, self.shape.width)
+        summary = self.summary.expand(len(tokens), 1, -1).to(tokens.dtype)
+        tokens = torch.cat([summary, tokens], 1)
         for block in self.blocks:
             tokens = block(tokens)
-        vectors: Tensor = self.norm(tokens)
-        return vectors
+        tokens = self.norm(tokens)
+        return tokens[:, 0], tokens[:, 1:]
 
     def config(self) -> dict[str, Any]:
         """What `Shape(**config)` needs to build it again."""

@@ -1,12 +1,15 @@
 """What an instrument measures: the bands of a sensor, read from YAML."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from foundation.errors import InputError, UnknownName
 
@@ -44,6 +47,16 @@ class Sensor:
             if plain(name) in (plain(band.name), plain(band.common or "")):
                 return band
         raise UnknownName("band", name, [b.name for b in self.bands], f"of sensor {self.name}")
+
+
+def standardised(values: NDArray[Any], bands: Sequence[Band]) -> NDArray[np.float32]:
+    """Values [bands, height, width] in their bands' standard deviations, and asinh of those.
+
+    So cloud and snow, many deviations away, neither drown the rest nor are cut off.
+    """
+    mean, std = (np.array([getattr(b, k) for b in bands], np.float32) for k in ("mean", "std"))
+    scaled: NDArray[np.float32] = (values - mean[:, None, None]) / std[:, None, None]
+    return np.arcsinh(scaled, dtype=np.float32)
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,8 @@
-"""The starter as the trainer sees it: views of one window agree, and tell the patches not seen."""
+"""The starter as the trainer sees it.
+
+Two views of one window agree as wholes, and their patches tell what is in those not seen. Only the
+vector of the whole is compared: patches that were compared too would all tell of their window.
+"""
 
 import json
 from collections.abc import Sequence
@@ -101,14 +105,14 @@ class GeospatialTraining:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
         """Summed loss of the pairs, and their number."""
         rows, columns = batch["rows"], batch["columns"]
-        seen = self.network.tokens(
+        whole, seen = self.network.tokens(
             batch["patches"][:, :SEEN],
             batch["bands"],
             batch["distance"],
             rows[:, :SEEN],
             columns[:, :SEEN],
         )
-        agreed = _agreement(self.whole["project"](seen.mean(1)), batch["places"])
+        agreed = _agreement(self.whole["project"](whole), batch["places"])
         told = self.whole["tell"](seen, batch["bands"], rows, columns)
         there = (batch["bands"] > 0).float()
         error = functional.smooth_l1_loss(

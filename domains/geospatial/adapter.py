@@ -1,0 +1,76 @@
+"""The starter behind the core's interface."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.adapter import Cost, Output, Parts, Placement
+from foundation.draws import Draws
+from foundation.errors import SourceError
+from foundation.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from foundation.domains.geospatial.network import SpectralTransformer
+    from foundation.domains.geospatial.parts import Part
+
+SIDE = 64
+
+
+class SpectralEmbedder:
+    """A transformer over any bands: rasters of any size to a vector a patch, window and scene."""
+
+    network: "SpectralTransformer"
+
+    @classmethod
+    def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
+        """Four bytes a parameter, and a window's activations."""
+        return Cost(weights=4 * (spec.parameters or 0), memory=2**20)
+
+    def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
+        import torch
+
+        from foundation.domains.geospatial.training import read_network
+
+        if placement.threads:
+            torch.set_num_threads(placement.threads)
+        try:
+            network = read_network(folder)
+        except SourceError:
+            raise
+        except Exception as error:  # a damaged config or other shapes
+            reason = str(error).partition("\n")[0]
+            raise SourceError(f"{folder} holds no model of this kind: {reason}") from error
+        self.network = network.eval().to(placement.device)
+        self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
+        self.width = network.shape.width
+
+    def key(self, task: str, request: Any) -> Hashable:
+        """Windows of as many bands may share a batch."""
+        return len(getattr(request, "wavelengths", ()))
+
+    def split(self, task: str, request: Any, sink: Path | None) -> Parts:
+        from foundation.domains.geospatial.parts import RasterParts
+
+        return RasterParts(request, sink, SIDE, self.network.shape.patch, self.width)
+
+    def run(self, task: str, batch: "Sequence[Part]", draws: Draws) -> Iterator[tuple[int, Output]]:
+        """Each window's vector, float32 [width], and its patches' [side / patch, side / patch,
+        width]."""
+        import numpy as np
+        import torch
+
+        pixels = torch.from_numpy(np.stack([part.pixels for part in batch]))
+        bands = torch.tensor([part.wavelengths for part in batch])
+        distance = torch.tensor([part.distance for part in batch])
+        mixed = self._dtype != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(torch.device(self._device).type, self._dtype, enabled=mixed),
+        ):
+            found = self.network(*(x.to(self._device) for x in (pixels, bands, distance)))
+            wholes, patches = (vectors.float().cpu().numpy() for vectors in found)
+        for row, pair in enumerate(zip(wholes, patches, strict=True)):
+            yield row, Output(pair)
+
+    def close(self) -> None:
+        del self.network
