@@ -3,11 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from foundation.adapter import Adapter, Output, Slots, Steps
+from foundation.adapter import Adapter, Output, Slots, Splits, Steps
 from foundation.draws import Draws
 from foundation.errors import FoundationError
 from foundation.requests import Item
+from foundation.splitting import Splitting
 
 AHEAD = 4
 PASSED = 64
@@ -88,7 +90,8 @@ class Stream:
     """One task of a loaded adapter over any iterable of requests.
 
     batch: rows of a batch, halved for good when memory runs out. stop: asked between steps.
-    events: what was done about memory, for the record.
+    events: what was done about memory, for the record. sink: where requests that are split leave
+    what outlives a restart; None: nowhere.
     """
 
     adapter: Adapter
@@ -98,9 +101,16 @@ class Stream:
     stop: Callable[[], bool] = lambda: False
     size: Callable[[Item], int] = lambda item: 1
     events: list[str] = field(default_factory=list)
+    sink: Path | None = None
 
     def outputs(self, items: Iterable[Item]) -> Iterator[Made]:
         """Each item with its output, as they are done; refused items pass through."""
+        if isinstance(self.adapter, Splits):
+            parts = Splitting(self.adapter, self.task, self.sink)
+            return parts.outputs(items, self._outputs)
+        return self._outputs(items)
+
+    def _outputs(self, items: Iterable[Item]) -> Iterator[Made]:
         ahead = Ahead(items, self._key, AHEAD * self.batch)
         while ahead.more and not self.stop():
             first = ahead.first_key()
