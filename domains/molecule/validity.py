@@ -8,11 +8,12 @@ from torch.nn import functional
 
 from foundation.domains.molecule import training
 from foundation.domains.molecule.stepper import Stepper
-from foundation.domains.molecule.tokenizer import BEGIN, END
+from foundation.domains.molecule.tokenizer import BEGIN, END, RANDOM
 
 DRAWN = 256  # molecules drawn a step
-LONGEST = 56  # tokens; 1 in 10,000 is longer, and goes unpunished
-PUNISHED = 32  # invalid molecules a step that are learnt from, at most
+RANDOMISED = 64  # of them, as randomised SMILES, which scaffolds are decorated by
+LONGEST = 48  # tokens; what is longer goes unpunished
+PUNISHED = 48  # invalid molecules a step that are learnt from, at most
 WEIGHT = 1.0  # nats a token that an invalid share of 1 costs
 
 
@@ -31,7 +32,9 @@ class ValidTraining(training.SmilesTraining):
 
     def _invalid_share(self) -> Tensor:
         """The share itself, whose gradient raises the probability of being valid."""
-        tokens = draw(self, DRAWN)
+        begin = torch.full((DRAWN,), BEGIN)
+        begin[:RANDOMISED] = RANDOM
+        tokens = draw(self, begin)
         invalid = self._invalid(tokens)
         rows = torch.zeros(PUNISHED, tokens.shape[1], dtype=torch.long, device=tokens.device)
         chosen = tokens[invalid[:PUNISHED]]
@@ -55,13 +58,13 @@ class ValidTraining(training.SmilesTraining):
             return [i for i, t in zip(ended, texts, strict=True) if MolFromSmiles(t) is None]
 
 
-def draw(trained: training.SmilesTraining, count: int) -> Tensor:
-    """Tokens [count, LONGEST] drawn by torch's own generator: BEGIN, tokens, END, padding."""
-    network = trained.network
+def draw(trained: training.SmilesTraining, begin: Tensor) -> Tensor:
+    """Tokens [rows, LONGEST] from `begin` [rows] on, END and padding last, by torch's generator."""
+    network, count = trained.network, len(begin)
     device = network.bias.device
     dtype = torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
     tokens = torch.zeros(count, LONGEST, dtype=torch.long, device=device)
-    tokens[:, 0] = BEGIN
+    tokens[:, 0] = begin
     going = torch.ones(count, dtype=torch.bool, device=device)
     with torch.no_grad():
         stepper = Stepper(network, count, str(device), dtype)
