@@ -85,6 +85,9 @@ class Model:
         """
         from foundation.requests import settings
 
+        if task in self.domain.tasks and task not in self.spec.tasks:
+            can = ", ".join(self.spec.tasks)
+            raise InputError(f"{self.spec.name} cannot {task}: it can {can}")
         if task not in self.spec.tasks:
             raise UnknownName("task", task, self.spec.tasks, f"of {self.spec.name}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
