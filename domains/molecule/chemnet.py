@@ -86,15 +86,17 @@ class ChemNet(nn.Module):
             features = nn.functional.selu(convolution(_pad_as_keras(features)))
         states, _ = self.backward_lstm(features.transpose(1, 2).flip(1))
         states, _ = self.forward_lstm(states.flip(1))
-        # A view would keep the states of every position for as long as the answer lives.
-        last: torch.Tensor = states[:, -1].clone()
+        last: torch.Tensor = states[:, -1]
         return last
 
     @torch.inference_mode()
     def activations(self, smiles: Sequence[str], batch: int = 64) -> NDArray[np.float32]:
         """[molecules, 512] of canonical SMILES, in float32; 64 was the fastest batch on a CPU."""
-        rows = [self(_one_hot(smiles[at : at + batch])) for at in range(0, len(smiles), batch)]
-        return torch.cat(rows).numpy() if rows else np.zeros((0, FEATURES), np.float32)
+        # Written to one place: small tensors kept between large ones would split the heap.
+        found = np.zeros((len(smiles), FEATURES), np.float32)
+        for at in range(0, len(smiles), batch):
+            found[at : at + batch] = self(_one_hot(smiles[at : at + batch])).numpy()
+        return found
 
 
 def _pad_as_keras(features: torch.Tensor) -> torch.Tensor:
