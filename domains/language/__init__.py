@@ -1,4 +1,4 @@
-"""Language: text written, scored, embedded and classified."""
+"""Language: text written, scored, embedded, classified and tagged."""
 
 from foundation.spec import Domain, Task
 
@@ -42,6 +42,17 @@ DOMAIN = Domain(
             request=f"{_HERE}.inputs:Classify",
             item="text",
             columns={"probability": "float64", "unsure": "bool", "second": "string"},
+        ),
+        "tag": Task(
+            request=f"{_HERE}.tagging:Tag",
+            item="text",
+            columns={
+                "starts": "list<int64>",
+                "ends": "list<int64>",
+                "labels": "list<string>",
+                "probabilities": "list<double>",
+                "unsure": "bool",
+            },
         ),
     },
 )

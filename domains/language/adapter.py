@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Cost, Output, Placement, Slots
 from foundation.domains.language.inputs import Classify, Generate
+from foundation.domains.language.tagging import Tag
 from foundation.draws import Draws
 from foundation.errors import RequestError
 from foundation.spec import ModelSpec
@@ -19,7 +20,7 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class CausalText:
-    """Any causal language model: generate, score, and classify by prompting.
+    """Any causal language model: generate, score, and classify and tag by prompting.
 
     Weights are safetensors, or one GGUF file, which is dequantised once. `cache_per_token` in the
     model's options: numbers kept for each token, 2 * layers * key-value heads * their width.
@@ -42,6 +43,8 @@ class CausalText:
         self.model, self.script = read_causal(folder, placement)
 
     def key(self, task: str, request: Any) -> Hashable:
+        if isinstance(request, Tag):
+            return (request.labels, request.examples, request.shots, request.method)
         if not isinstance(request, Classify):
             return ()
         return (request.labels, request.examples, request.shots, request.templates)
@@ -56,11 +59,15 @@ class CausalText:
         return CausalSlots(self.model, plan, count, self.script.window, layers)
 
     def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
-        """Score or classify; a text over the window is refused with its reason."""
+        """Score, classify or tag; a text over the window is refused with its reason."""
         if task == "score":
             from foundation.decoding.scoring import score
 
             return score(self.model, self.script, [request.text for request in batch])
+        if task == "tag":
+            from foundation.domains.language.tag_prompting import tag
+
+            return tag(self.model, self.script, batch)
         from foundation.domains.language.prompting import classify
 
         return classify(self.model, self.script, batch)

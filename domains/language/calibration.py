@@ -4,6 +4,9 @@ Stacking: Wolpert (1992), Breiman, "Stacked regressions" (1996), with weights of
 of Platt, "Probabilistic outputs" (1999): n examples prove n + 1 in n + 2 and no more.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foundation.domains.language.regression import log_softmax
@@ -55,3 +58,44 @@ def _platt(targets: "NDArray[np.int64]", labels: int) -> "NDArray[np.float64]":
     wanted = np.full((len(targets), labels), rest / (labels - 1))
     wanted[np.arange(len(targets)), targets] = 1 - rest
     return wanted
+
+
+@dataclass(frozen=True)
+class Platt:
+    """Probabilities whose log-odds are moved along a line."""
+
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, chances: Sequence[float]) -> list[float]:
+        """Probabilities -> probabilities."""
+        return [_share(self.slope * _odds(chance) + self.shift) for chance in chances]
+
+
+def platt(chances: Sequence[float], right: Sequence[bool]) -> Platt:
+    """The line of the least log loss, from probabilities and which of them came true."""
+    import numpy as np
+    from scipy.optimize import minimize
+
+    hits = sum(right)
+    if not right:
+        return Platt()
+    yes, no = (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2)
+    wanted = np.array([yes if each else no for each in right])
+    odds = np.array([_odds(chance) for chance in chances])
+
+    def loss(line: "NDArray[np.float64]") -> float:
+        scores = line[0] * odds + line[1]
+        return float((np.logaddexp(0, scores) - wanted * scores).mean())
+
+    slope, shift = minimize(loss, np.array([1.0, 0.0]), bounds=[(0, None), (None, None)]).x
+    return Platt(float(slope), float(shift))
+
+
+def _odds(chance: float) -> float:
+    inside = min(max(chance, 1e-6), 1 - 1e-6)
+    return math.log(inside / (1 - inside))
+
+
+def _share(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0

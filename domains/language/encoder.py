@@ -1,4 +1,4 @@
-"""Text encoders of transformers, as sentence-transformers publishes them: embed, and classify.
+"""Text encoders of transformers, as sentence-transformers publishes them: embed, classify and tag.
 
 Options of a model's YAML, each taking the place of what the model's own files say:
     pooling: mean or cls. normalise: whether vectors have length 1. window: tokens of a pass.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Cost, Output, Placement
 from foundation.domains.language.inputs import Classify, Text
+from foundation.domains.language.tagging import Tag
 from foundation.draws import Draws
 from foundation.errors import RequestError, SourceError
 from foundation.spec import EMPTY, ModelSpec
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from foundation.domains.language.head import Head
+    from foundation.domains.language.tagger import Tagger
     from foundation.domains.language.views import Views
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -51,30 +53,35 @@ class TextEncoder:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
+        from foundation.packed import pack
         from foundation.pretrained import read_model, read_tokenizer
 
         if placement.threads:
             torch.set_num_threads(placement.threads)
         model = read_model(folder, "AutoModel", getattr(torch, placement.dtype))
-        self.model = model.to(placement.device)
+        self.model = pack(model.to(placement.device))
         self.width = model.config.hidden_size
         self._tokenizer = read_tokenizer(folder)
         self._pooling, self._normalise = _pooling(folder, spec.options)
         self._window = _window(folder, spec.options, self._tokenizer, model.config)
         self._prefix = str(spec.options.get("prefix", ""))
         self._heads: dict[Hashable, tuple[tuple[str, ...], Head]] = {}
+        self._taggers: dict[Hashable, Tagger] = {}
 
     def key(self, task: str, request: Any) -> Hashable:
-        if not isinstance(request, Classify):
+        if not isinstance(request, Classify | Tag):
             return ()
         return (request.labels, request.examples, request.method)
 
     def run(
-        self, task: str, batch: Sequence[Text | Classify], draws: Draws
+        self, task: str, batch: Sequence[Text | Classify | Tag], draws: Draws
     ) -> Iterator[tuple[int, Output]]:
-        """Embed or classify."""
+        """Embed, classify or tag."""
         if task == "classify":
             yield from self._classify([r for r in batch if isinstance(r, Classify)])
+            return
+        if task == "tag":
+            yield from self._tag([r for r in batch if isinstance(r, Tag)])
             return
         vectors, tokens, windows = self.vectors([request.text for request in batch])
         for row, request in enumerate(batch):
@@ -126,7 +133,7 @@ class TextEncoder:
         return Views(tuple(texts), unit(vectors), below), tokens
 
     def close(self) -> None:
-        del self.model, self._tokenizer, self._heads
+        del self.model, self._tokenizer, self._heads, self._taggers
 
     def _pass(self, rows: Sequence[Sequence[int]], layers: Sequence[int]) -> "NDArray[np.float64]":
         """Tokens of windows -> their pooled states [rows, 1 + layers, width], of any length."""
@@ -157,6 +164,26 @@ class TextEncoder:
         for row, chances in enumerate(head.probabilities(views).tolist()):
             output = labelled_output(labels, chances, batch[row].threshold)
             yield row, replace(output, usage={"tokens": float(tokens[row])})
+
+    def _tag(self, batch: Sequence[Tag]) -> Iterator[tuple[int, Output]]:
+        from foundation.domains.language.tagging import tagged_output
+
+        found = self._tagger(batch[0]).tag([request.text for request in batch])
+        for row, (request, (spans, chances)) in enumerate(zip(batch, found, strict=True)):
+            yield row, tagged_output(request.text, spans, chances, request.threshold)
+
+    def _tagger(self, request: Tag) -> "Tagger":
+        """The tagger fitted to a request's examples, once."""
+        from foundation.domains.language.tagger import Encoder, fit
+        from foundation.domains.language.tagging import tagged
+
+        if request.method == "prompt":
+            raise RequestError("task.method=prompt needs a model with task=generate")
+        key = self.key("tag", request)
+        if key not in self._taggers:
+            encoder = Encoder(self.model, self._tokenizer, self._window)
+            self._taggers[key] = fit(encoder, *tagged(request.examples, request.labels))
+        return self._taggers[key]
 
     def _head(self, request: Classify) -> "tuple[tuple[str, ...], Head]":
         """The head fitted to a request's examples, once."""

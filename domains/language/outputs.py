@@ -1,4 +1,4 @@
-"""Texts as people take them away: labels.csv, answers as JSONL, embeddings, a notebook view."""
+"""Texts as people take them away: labels.csv, answers and spans as JSONL, BIO, a notebook view."""
 
 import csv
 import html as markup
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from foundation.domains.language.spans import Span, to_tags, units
 from foundation.durable import replacing
 
 if TYPE_CHECKING:
@@ -18,17 +19,18 @@ HIDDEN = ("seed", "model", "revision", "embedding", "log_probabilities")
 
 
 def write(folder: Path, task: str, table: Path) -> list[Path]:
-    """Write `labels.csv` (classify) or `texts.jsonl` (generate) of the results; streamed.
+    """Write the results' own files, streamed, in the table's order.
 
-    Both have every row in the table's order, refused ones with their reason.
+    classify: `labels.csv`; generate: `texts.jsonl`; tag: `spans.jsonl` and `tags.bio`. Refused rows
+    stand there with their reason, but for BIO, which has no place for one and leaves them out.
     """
-    if task not in _WRITERS:
-        return []
-    name, writer = _WRITERS[task]
-    path = folder / name
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer(file, _rows(table))
-    return [path]
+    paths = []
+    for name, writer in _WRITERS.get(task, {}).items():
+        path = folder / name
+        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            writer(file, _rows(table))
+        paths.append(path)
+    return paths
 
 
 def html(rows: "pyarrow.Table") -> str:
@@ -85,7 +87,33 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-_WRITERS: dict[str, tuple[str, Callable[[TextIO, Iterator[dict[str, Any]]], None]]] = {
-    "classify": ("labels.csv", _labels),
-    "generate": ("texts.jsonl", _texts),
+def _spans(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+    for row in rows:
+        line = {"id": row["id"], "text": row["input"], "spans": None}
+        if row["output"] is None:
+            line["reason"] = row["reason"]
+        else:
+            spans = json.loads(row["output"])
+            for span, chance in zip(spans, row["probabilities"], strict=True):
+                span["probability"] = round(chance, 6)
+            line |= {"spans": spans, "unsure": row["unsure"]}
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _bio(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["output"] is None:
+            continue
+        found = zip(row["starts"], row["ends"], row["labels"], strict=True)
+        spans = [Span(*each) for each in found]
+        parts = units(row["input"], spans)
+        for (start, end), tag in zip(parts, to_tags(parts, spans), strict=True):
+            file.write(f"{row['input'][start:end]}\t{tag}\n")
+        file.write("\n")
+
+
+_WRITERS: dict[str, dict[str, Callable[[TextIO, Iterator[dict[str, Any]]], None]]] = {
+    "classify": {"labels.csv": _labels},
+    "generate": {"texts.jsonl": _texts},
+    "tag": {"spans.jsonl": _spans, "tags.bio": _bio},
 }

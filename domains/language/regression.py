@@ -74,3 +74,12 @@ def log_softmax(scores: "NDArray[np.float64]") -> "NDArray[np.float64]":
     moved = scores - scores.max(axis=1, keepdims=True)
     logs: NDArray[np.float64] = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
     return logs
+
+
+def log_sum(values: "NDArray[np.float64]", axis: int) -> "NDArray[np.float64]":
+    """The logarithm of the sum of exponentials along an axis."""
+    import numpy as np
+
+    top = values.max(axis=axis, keepdims=True)
+    found: NDArray[np.float64] = np.log(np.exp(values - top).sum(axis=axis)) + top.squeeze(axis)
+    return found

@@ -40,7 +40,7 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
         domain="language",
         adapter=f"{HERE}.adapter:CausalText",
         source=f"path:{folder}",
-        tasks=("generate", "score", "classify"),
+        tasks=("generate", "score", "classify", "tag"),
         parameters=model.num_parameters(),
     )
 
@@ -68,7 +68,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
         domain="language",
         adapter=f"{HERE}.encoder:TextEncoder",
         source=f"path:{folder}",
-        tasks=("embed", "classify"),
+        tasks=("embed", "classify", "tag"),
         parameters=model.num_parameters(),
     )
 
@@ -126,3 +126,32 @@ class TestHeadedClassify(_Encoder):
         path = tmp_path_factory.mktemp("few") / "few.csv"
         path.write_text("text,label\na cat,pet\nthe dog,pet\nrain,sky\nsnow and rain,sky\n")
         monkeypatch.setattr(type(self), "given", {"texts": TEXTS, "examples": str(path)}, False)
+
+
+SPANS = (
+    '{"text": "a cat", "spans": [[2, 5, "pet"]]}\n'
+    '{"text": "the dog sat", "spans": [[4, 7, "pet"]]}\n'
+    '{"text": "rain", "spans": []}\n'
+)
+
+
+class _Tag:
+    task = "tag"
+    wrong = ({"threshold": 2}, {"labels": ["cow"]}, {"examples": "/no/such.jsonl"}, {"shots": 0})
+
+    @pytest.fixture(autouse=True)
+    def few(
+        self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path_factory.mktemp("few") / "few.jsonl"
+        path.write_text(SPANS)
+        given = {"texts": TEXTS, "examples": str(path), "shots": 1}
+        monkeypatch.setattr(type(self), "given", given, False)
+
+
+class TestHeadedTag(_Tag, _Encoder):
+    unreadable = " "
+
+
+class TestPromptedTag(_Tag, _Causal):
+    unreadable = "x" * 200

@@ -91,6 +91,21 @@ def test_answers_are_lines_of_json(tmp_path: Path) -> None:
     ]
 
 
+def test_spans_are_json_lines_and_bio(tmp_path: Path) -> None:
+    spans = [{"start": 3, "end": 11, "label": "city", "text": "New York"}]
+    rows = [{"id": 0, "input": "in New York.", "output": json.dumps(spans), "valid": True,
+             "starts": [3], "ends": [11], "labels": ["city"], "probabilities": [0.25],
+             "unsure": True}, ROWS[1]]  # fmt: skip
+    rows[1] = {"id": 1, "input": "<b>", "output": None, "valid": False, "reason": "too long"}
+    lines, bio = write(tmp_path, "tag", results(tmp_path, "tag", rows))
+    assert [json.loads(line) for line in lines.read_text().splitlines()] == [
+        {"id": 0, "text": "in New York.", "spans": [{**spans[0], "probability": 0.25}],
+         "unsure": True},
+        {"id": 1, "text": "<b>", "spans": None, "reason": "too long"},
+    ]  # fmt: skip
+    assert bio.read_text() == "in\tO\nNew\tB-city\nYork\tI-city\n.\tO\n\n"
+
+
 def test_scores_have_no_file_of_their_own(tmp_path: Path) -> None:
     assert write(tmp_path, "score", tmp_path / "none") == []
 
