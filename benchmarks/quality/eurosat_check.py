@@ -78,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th chip")
     asked = parser.parse_args()
     torch.manual_seed(0)
     began = time.perf_counter()
@@ -85,7 +86,9 @@ def main() -> None:
     if asked.untrained:
         made = SpectralTransformer(made.shape)
     made.eval()
-    (train, labels), (test, truth) = chips("train.zip"), chips("val.zip")
+    (train, labels), (test, truth) = (
+        tuple(x[:: asked.every] for x in chips(name)) for name in ("train.zip", "val.zip")
+    )
     figures = {}
     for name, here, there in zip(
         ("whole", "mean"), embedded(made, train), embedded(made, test), strict=True

@@ -142,8 +142,8 @@ def _by_position(layers: Sequence[Layer], dtype: str, sensor: str | None) -> Mat
         bands = tuple(known.band(name) for name in COMMON[count])
     else:
         raise RequestError(
-            f"has {count} unnamed bands, which could be anything: give task.bands=[...], a name for "
-            f"each{'' if sensor else ', and task.sensor'}"
+            f"has {count} unnamed bands, which could be anything: give task.bands=[...], a name "
+            f"for each{'' if sensor else ', and task.sensor'}"
         )
     what = ", ".join(band.common or band.name for band in bands)
     note = f"{count} unnamed {dtype} bands taken for {what} of {known.name}"

@@ -38,7 +38,8 @@ def positions(rows: Tensor, columns: Tensor, width: int) -> Tensor:
     """Sines and cosines of token rows and columns [..., tokens] -> [..., tokens, width]."""
     step = torch.arange(width // 4, device=rows.device) * (-math.log(1000.0) / (width // 4))
     angles = [place[..., None] * step.exp() for place in (rows, columns)]
-    return torch.cat([f(angle) for angle in angles for f in (torch.sin, torch.cos)], -1)
+    waves = [f(angle) for angle in angles for f in (torch.sin, torch.cos)]
+    return 0.25 * torch.cat(waves, -1)  # or places would drown what is seen there
 
 
 class Spectra(nn.Module):
@@ -122,10 +123,14 @@ class SpectralTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         for name, weight in self.named_parameters():
-            if weight.ndim == 2 and not name.startswith("spectra.mix"):
-                nn.init.trunc_normal_(weight, std=0.02 if "blocks" in name else 0.04)
+            if weight.ndim == 2 and "blocks" in name:
+                nn.init.trunc_normal_(weight, std=0.02)
+            elif weight.ndim == 2:  # what is seen goes on as strong as it came
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
+        with torch.no_grad():
+            self.spectra.mix[2].weight *= 1.5
 
     def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels [rows, bands, height, width] in standard deviations -> the vectors of the wholes
