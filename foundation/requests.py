@@ -8,6 +8,7 @@ from typing import Any
 from foundation.errors import InputError, RequestError, UnknownName
 from foundation.registry import resolve
 from foundation.spec import Domain, Task
+from foundation.tables import replaced
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Settings:
         known = {f.name for f in fields(self.request)}  # type: ignore[arg-type]
         given = {k: v for k, v in row.items() if k in known and v is not None}
         text = None if self.task.item is None else given.get(self.task.item)
-        text = None if text is None else str(text)
+        text = None if text is None else replaced(str(text))
         missing = [name for name in needed(self.request) if name not in {**self.fields, **given}]
         if row.get("error") or missing:
             return Item(0, None, text, str(row.get("error") or f"{missing[0]} is missing"))
@@ -95,10 +96,12 @@ class Settings:
             return Item(0, None, text, str(error))
         if text is None and self.task.item is not None:
             value = getattr(request, self.task.item)
-            text = None if value is None else str(value)
+            text = None if value is None else replaced(str(value))
         return Item(0, request, text)
 
 
+STANDARD_INPUT = Path("/dev/stdin")
+"""What `task.input=-` names, for domains that read it."""
 RUN_LEVEL = ("name", "input", "column", "count", "columns", "batch")
 
 
@@ -169,7 +172,7 @@ def _existing(path: Any, domain: Domain) -> Path | None:
         return None
     if domain.read is None:
         raise RequestError(f"task.input: {domain.name} reads no files")
-    found = Path(str(path)).expanduser()
+    found = STANDARD_INPUT if str(path) == "-" else Path(str(path)).expanduser()
     if not found.exists():
         beside = [p.name for p in found.parent.iterdir()] if found.parent.is_dir() else []
         raise UnknownName("file", found.name, beside, f"in {found.parent} (task.input)")

@@ -91,7 +91,7 @@ class Ending:
         if not self._due:
             return None
         text = self._script.continuation(self._tokens, new)
-        found = self._place(text)
+        found = self._place(text, over=False)
         if found is not None:
             return found[1]
         # Nothing more is to be seen until the next line, unless its first word may still grow.
@@ -127,11 +127,11 @@ class Ending:
         reason = "nothing was written before its end" if nothing else error
         return Output(text, reason=reason, extra=extra, usage=usage)
 
-    def _place(self, text: str) -> tuple[int, str] | None:
-        """The first end in a completion, and what ends there."""
+    def _place(self, text: str, over: bool = True) -> tuple[int, str] | None:
+        """The first end in a completion, and what ends there; `over` where it is all written."""
         found = []
         until, suffix = self._request.until, self._parts.suffix or ""
-        if (repeated := repeats(self._parts.prefix, text, suffix)) is not None:
+        if (repeated := repeats(self._parts.prefix, text, suffix, over)) is not None:
             found.append((repeated, "suffix"))
         if until == "line" and (line := _line_end(text, suffix)) is not None:
             found.append((line, "line"))

@@ -9,9 +9,9 @@ from typing import Any
 from foundation import tables
 from foundation.domains.code.languages import LANGUAGES
 from foundation.errors import RequestError
+from foundation.requests import STANDARD_INPUT
 from foundation.tables import LONGEST, Record
 
-STANDARD_INPUT = Path("/dev/stdin")
 CODE_COLUMNS = ("prefix", "prompt", "text", "code")
 _OTHERS = (("suffix",), ("path",), ("language",))
 

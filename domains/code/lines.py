@@ -71,7 +71,8 @@ def logical_lines(text: str) -> Iterator[Line]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.NEWLINE and tokens:
                 # At an end without a newline the tokenizer makes one up, of no characters.
-                yield line(starts[token.end[0] - 1] + token.end[1], bool(token.string))
+                stop = starts[token.end[0] - 1] + token.end[1] if token.string else len(text)
+                yield line(stop, bool(token.string))
                 tokens = []
             elif token.type not in _SILENT and token.type != tokenize.NEWLINE:
                 tokens.append(token)

@@ -92,8 +92,11 @@ class RankedSlots:
 def ranked(outputs: Sequence[Output]) -> Output:
     """The sample of the highest mean log-probability, with all distinct ones beside it.
 
-    samples: distinct completions, best first. times: how often each was written.
+    samples: distinct completions, best first; blank ones last, for ending at once is no answer.
+    times: how often each was written.
     """
+    import numpy as np
+
     refused = next((output for output in outputs if output.refused), None)
     if refused is not None:
         return refused
@@ -104,11 +107,11 @@ def ranked(outputs: Sequence[Output]) -> Output:
         # Equal texts may differ in their tokens.
         first[output.value] = max(kept, output, key=_mean)
         times[output.value] = times.get(output.value, 0) + 1
-    order = sorted(first.values(), key=_mean, reverse=True)
+    order = sorted(first.values(), key=lambda one: (bool(one.value.strip()), _mean(one)))[::-1]
     usage = {name: sum(each.usage[name] for each in outputs) for name in outputs[0].usage}
     extra = {
         "samples": [output.value for output in order],
-        "mean_log_probabilities": [_mean(output) for output in order],
+        "mean_log_probabilities": np.array([_mean(output) for output in order]),
         "times": [times[output.value] for output in order],
     }
     return replace(order[0], extra={**order[0].extra, **extra}, usage=usage)

@@ -8,8 +8,11 @@ TELLING = 4
 """Letters and digits of a line that is not there twice by chance; a bracket may well be."""
 
 
-def repeats(prefix: str, completion: str, suffix: str) -> int | None:
-    """Where lines of the completion are those that the suffix begins with; None where none are."""
+def repeats(prefix: str, completion: str, suffix: str, over: bool = True) -> int | None:
+    """Where lines of the completion are those that the suffix begins with; None where none are.
+
+    over: nothing more is written, so that the last line is whole.
+    """
     head = _head(suffix)
     if head is None:
         return None
@@ -19,7 +22,7 @@ def repeats(prefix: str, completion: str, suffix: str) -> int | None:
         after = completion[place + len(head) :]
         begins = place == 0 and (not prefix or prefix.endswith("\n"))
         begins = begins or completion[:place].endswith("\n") or within_line
-        if begins and (not after or after.startswith("\n")):
+        if begins and (after.startswith("\n") or (over and not after)):
             return _without_newlines(completion[:place], suffix)
         place = completion.find(head, place + 1)
     return None

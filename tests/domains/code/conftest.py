@@ -1,4 +1,4 @@
-"""What the attempts on the sandbox run in, and the host that they try to reach.
+"""What the attempts on the sandbox run in, the host that they try to reach, and tiny models.
 
 Each attempt is the body of a function that returns something true when it worked. Beside what it
 says of itself, the host is looked at afterwards: a secret file, a listening port, a bystander.
@@ -10,14 +10,21 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import foundation
+from foundation.adapter import Placement
+from foundation.domains.code.adapter import CausalCode
 from foundation.domains.code.sandbox import Limits, Verdict, run
+from foundation.spec import ModelSpec
 
 OUTLIVER = "outliver"
 
@@ -124,3 +131,59 @@ def attempt(host: Host) -> Callable[..., Verdict]:
         return verdict
 
     return tried
+
+
+END = "<|endoftext|>"
+
+
+def byte_tokenizer(special: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Bytes, and special tokens of which the first one ends a text."""
+    vocabulary = {c: n for n, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(special))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=special[0])
+
+
+@pytest.fixture(scope="session")
+def tiny_code(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`tiny_code(*special)`: the folder of a tiny Llama over bytes and these special tokens."""
+
+    def make(*special: str) -> Path:
+        folder = tmp_path_factory.mktemp("code")
+        tokenizer = byte_tokenizer([END, *special])
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+            bos_token_id=256, eos_token_id=256, pad_token_id=256,
+        )  # fmt: skip
+        model = LlamaForCausalLM(config)
+        with torch.no_grad():  # so that the likeliest token is not always the same one
+            for parameter in model.parameters():
+                parameter.mul_(3)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def code_model(tiny_code: Callable[..., Path]) -> CausalCode:
+    """A model that can infill as Qwen2.5-Coder does."""
+    markers = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>")
+    return loaded_code(tiny_code(*markers))
+
+
+@pytest.fixture(scope="session")
+def load_code() -> Callable[..., CausalCode]:
+    return loaded_code
+
+
+def loaded_code(folder: Path, **options: Any) -> CausalCode:
+    adapter = CausalCode()
+    spec = ModelSpec("code/tiny", "code", "", f"path:{folder}", options=options)
+    adapter.load(spec, folder, Placement("cpu", "float32"))
+    return adapter
