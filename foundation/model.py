@@ -1,5 +1,6 @@
 """A model on a placement, and what can be asked of it."""
 
+import hashlib
 import json
 import tempfile
 import time
@@ -161,7 +162,7 @@ class Model:
         self, task: str, given: Mapping[str, Any], seed: int, settings: "Settings"
     ) -> dict[str, Any]:
         """What a resumed run must share with the one that was begun."""
-        return {
+        identity = {
             "model": self.spec.name,
             "source": self.spec.source,
             "revision": self.spec.revision,
@@ -172,6 +173,10 @@ class Model:
             "seed": seed,
             "batch": self._batch(settings),
         }
+        named = {name: given[name] for name in settings.task.files if given.get(name) is not None}
+        if named:
+            identity["files"] = {name: _digest(Path(str(path))) for name, path in named.items()}
+        return identity
 
     def _stream(
         self,
@@ -249,6 +254,11 @@ class Model:
             "peak_memory": record.peak_memory(),
             "files": [str(path.relative_to(run.folder)) for path in files],
         }
+
+
+def _digest(path: Path) -> str:
+    with path.expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:

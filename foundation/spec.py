@@ -55,6 +55,7 @@ class Task:
         run in processes beside the model. None: every value is valid.
     columns: the checks' names and Arrow types, in the order of the table.
     unique_by: the check whose first bearer, by id, is marked in a column `unique` at the end.
+    files: the request's fields that name files; a resumed run must find the same content in them.
     """
 
     request: str
@@ -63,6 +64,7 @@ class Task:
     check: str | None = None
     columns: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     unique_by: str | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

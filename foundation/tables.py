@@ -279,6 +279,8 @@ def storable(words: str) -> bool:
 
 def replaced(words: str) -> str:
     """A string with each lone surrogate replaced by U+FFFD."""
+    if words.isascii():
+        return words
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in words)
 
 

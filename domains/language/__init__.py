@@ -41,11 +41,13 @@ DOMAIN = Domain(
         "classify": Task(
             request=f"{_HERE}.inputs:Classify",
             item="text",
+            files=("examples",),
             columns={"probability": "float64", "unsure": "bool", "second": "string"},
         ),
         "tag": Task(
             request=f"{_HERE}.tagging:Tag",
             item="text",
+            files=("examples",),
             columns={
                 "starts": "list<int64>",
                 "ends": "list<int64>",

@@ -87,6 +87,8 @@ def tagged_output(
     text: str, spans: Sequence[Span], chances: Sequence[float], threshold: float
 ) -> Output:
     """Spans as JSON, and as columns with the probability of each."""
+    import numpy as np
+
     value = [
         {"start": s.start, "end": s.end, "label": s.label, "text": text[s.start : s.end]}
         for s in spans
@@ -95,7 +97,7 @@ def tagged_output(
         "starts": [span.start for span in spans],
         "ends": [span.end for span in spans],
         "labels": [span.label for span in spans],
-        "probabilities": list(chances),
+        "probabilities": np.array(chances, dtype=np.float64),
         "unsure": any(chance < threshold for chance in chances),
     }
     return Output(json.dumps(value, ensure_ascii=False), extra=extra)

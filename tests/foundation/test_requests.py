@@ -28,6 +28,11 @@ def test_without_rows_the_tasks_own_count_is_made() -> None:
     assert {item.input for item in items} == {None}
 
 
+def test_an_item_that_no_file_can_hold_is_shown_as_far_as_one_can() -> None:
+    (item,) = settings(DOMAIN, "generate", {"starts": ["a\udc80"], "count": 1}).requests()
+    assert item.input == "a\ufffd"
+
+
 @pytest.mark.parametrize("count", ["inf", None])
 def test_an_endless_stream_of_requests(count) -> None:
     endless = made(count=count)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.adapter import Output
+from foundation.adapter import Output, Placement
 from foundation.domains.language import DOMAIN
 from foundation.domains.language.adapter import CausalText
 from foundation.domains.language.encoder import TextEncoder
@@ -18,7 +18,9 @@ from foundation.domains.language.labels import spoken
 from foundation.domains.language.prompting import after
 from foundation.domains.language.views import Views, unit
 from foundation.errors import InputError, UnknownName
+from foundation.model import Model
 from foundation.requests import settings
+from foundation.spec import ModelSpec
 from foundation.stream import Stream
 
 PAIRS = [("aaa ab", "x"), ("aa b", "x"), ("zz zy", "y"), ("z zzy", "y"), ("mm n", "z"), ("mn", "z")]
@@ -197,3 +199,20 @@ def test_a_model_says_what_it_cannot_do(encoder: TextEncoder, causal: CausalText
 def test_probabilities_are_of_all_labels() -> None:
     head = fit(views(np.eye(4)[[0, 0, 1, 1]]), [0, 0, 1, 1], 2)
     assert all(math.isclose(row.sum(), 1) for row in head.probabilities(views(np.eye(4))))
+
+
+def test_a_run_goes_on_only_with_the_examples_it_began_with(
+    encoder_folder: Path, examples: Path, tmp_path: Path
+) -> None:
+    spec = ModelSpec(
+        "language/tiny", "language", "foundation.domains.language.encoder:TextEncoder",
+        f"path:{encoder_folder}", tasks=("classify",),
+    )  # fmt: skip
+    model = Model(spec, Placement("cpu", "float32"))
+    given = {"texts": ["aab"], "examples": str(examples)}
+    results = model.results("classify", given, folder=tmp_path / "run")
+    results.run.close()
+    examples.write_text(examples.read_text().replace("aa b,x", "aa b,y"))
+    with pytest.raises(InputError, match="files: "):
+        model.results("classify", given, folder=tmp_path / "run")
+    model.close()
