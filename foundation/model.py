@@ -110,6 +110,7 @@ class Model:
             view=None if self.domain.view is None else registry.resolve(self.domain.view),
             temporary=folder is None,
             summary=ended,
+            keep=None if self.domain.keep is None else registry.resolve(self.domain.keep),
         )
 
     def close(self) -> None:

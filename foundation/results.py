@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 class Result:
     """What became of request `id`; an invalid output stays, with its `reason`.
 
+    output: the plain answer, a text; what the domain keeps as a file is its path once written.
     checks: the domain's columns. refused: the input could not be used at all. usage: seconds, bytes
     and units that the domain names.
     """
 
     id: int
     input: str | None
-    output: str | None
+    output: Any
     valid: bool
     reason: str | None = None
     seed: int = 0
@@ -52,6 +53,7 @@ class Summary:
 
 Begin = Callable[["ResultSet"], Iterator[Result]]
 Finish = Callable[["ResultSet"], Summary]
+Keep = Callable[[Path, Result], Result]
 
 
 class ResultSet:
@@ -72,13 +74,14 @@ class ResultSet:
         view: Callable[["pyarrow.Table"], str] | None = None,
         temporary: bool = False,
         summary: Summary | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self.run, self.total = run, total
         self.stopped: int | None = None
         self.usage: dict[str, float] = {}
         self.events: list[str] = []
         self.began = time.perf_counter()
-        self._begin, self._finish, self._view = begin, finish, view
+        self._begin, self._finish, self._view, self._keep = begin, finish, view, keep
         self._stream: Iterator[Result] | None = None
         self._ended = False
         if temporary:
@@ -92,6 +95,8 @@ class ResultSet:
             return
         try:
             for result in self._results():
+                if self._keep is not None:
+                    result = self._keep(self.run.folder, result)
                 self.run.append(result)
                 for name, amount in result.usage.items():
                     self.usage[name] = self.usage.get(name, 0) + amount

@@ -73,6 +73,8 @@ class Domain:
 
     default: the model used when none is named.
     read: `module:function(path, column) -> rows` turning a file into fields of requests.
+    keep: `module:function(folder, result) -> result`, writing what is too heavy for a table as a
+        file, before its row is written.
     write: `module:function(folder, task, table path) -> paths` writing the domain's own files.
     view: `module:function(table) -> html` for notebooks.
     suites: suite name -> `module:function`, what is measured.
@@ -83,6 +85,7 @@ class Domain:
     tasks: Mapping[str, Task]
     noun: str = "results"
     read: str | None = None
+    keep: str | None = None
     write: str | None = None
     view: str | None = None
     suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)

@@ -203,7 +203,7 @@ def read(folder: Path) -> PictureTraining:
 
     try:
         with quiet():
-            pipe = PRXPixelPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+            pipe = PRXPixelPipeline.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise SourceError(f"{folder} holds no pixel pipeline to train: {reason}") from error
