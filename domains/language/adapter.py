@@ -15,6 +15,7 @@ from foundation.spec import ModelSpec
 if TYPE_CHECKING:
     from foundation.decoding.script import Script
     from foundation.decoding.slots import Decode
+    from foundation.domains.language.prompting import Prompter
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -41,13 +42,16 @@ class CausalText:
         from foundation.decoding.script import read_causal
 
         self.model, self.script = read_causal(folder, placement)
+        self._prompters: dict[Hashable, Prompter] = {}
 
     def key(self, task: str, request: Any) -> Hashable:
         if isinstance(request, Tag):
             return (request.labels, request.examples, request.shots, request.method)
         if not isinstance(request, Classify):
             return ()
-        return (request.labels, request.examples, request.shots, request.templates)
+        return (
+            request.labels, request.examples, request.shots, request.templates, request.method
+        )  # fmt: skip
 
     def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
         if task != "generate":
@@ -68,12 +72,23 @@ class CausalText:
             from foundation.domains.language.tag_prompting import tag
 
             return tag(self.model, self.script, batch)
-        from foundation.domains.language.prompting import classify
-
-        return classify(self.model, self.script, batch)
+        return self._prompter(batch[0]).outputs(batch)
 
     def close(self) -> None:
-        del self.model, self.script
+        del self.model, self.script, self._prompters
+
+    def _prompter(self, request: Classify) -> "Prompter":
+        """What classifies by prompts, calibrated once for each set of examples."""
+        from foundation.domains.language.prompting import prompter
+
+        if request.method == "head":
+            raise RequestError(
+                "task.method=head needs a model with task=embed, e.g. language/minilm"
+            )
+        key = self.key("classify", request)
+        if key not in self._prompters:
+            self._prompters[key] = prompter(self.model, self.script, request)
+        return self._prompters[key]
 
 
 def generation(script: "Script", request: Generate, draws: Draws) -> "Decode | Output":

@@ -54,14 +54,18 @@ class Nearest:
         self._rarity = {word: math.log(1 + len(pairs) / count) for word, count in seen.items()}
         self._vectors = [self._vector(words) for words in counts]
 
-    def to(self, text: str, count: int) -> Pairs:
-        """Up to `count` examples, the most like the text last, of equals the earlier one."""
+    def to(self, text: str, count: int, without: int | None = None) -> Pairs:
+        """Up to `count` examples, the most like the text last, of equals the earlier one.
+
+        without: the number of an example that is left out.
+        """
         vector = self._vector(Counter(_words(text)))
         likeness = [
             sum(weight * other.get(word, 0.0) for word, weight in vector.items())
             for other in self._vectors
         ]
-        order = sorted(range(len(self._pairs)), key=lambda place: (-likeness[place], place))
+        places = [place for place in range(len(self._pairs)) if place != without]
+        order = sorted(places, key=lambda place: (-likeness[place], place))
         return tuple(self._pairs[place] for place in reversed(order[:count]))
 
     def _vector(self, words: Counter[str]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Classifying by prompting: which label's words follow, against what would follow no text at all.
 
-Contextual calibration: Zhao et al., "Calibrate Before Use" (2021).
+Contextual calibration: Zhao et al., "Calibrate Before Use" (2021). With examples, how sure the
+answers may be is learned from some of them, each asked with the others shown.
 """
 
 import copy
@@ -8,9 +9,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from foundation.adapter import Output
+from foundation.domains.language.calibration import log_loss, stack
 from foundation.domains.language.examples import Nearest, Pairs, labelled
 from foundation.domains.language.labels import labelled_output
 from foundation.errors import RequestError
@@ -22,23 +25,16 @@ if TYPE_CHECKING:
 NOTHING = ("N/A", "", "[MASK]")
 """Texts without content; what the model says of them is its bias."""
 LABELS_AT_ONCE = 16
+CHECKED = 32
+"""Examples that calibration asks, at most."""
 
 
-def classify(
-    model: Any, script: "Script", batch: Sequence["Classify"]
-) -> Iterator[tuple[int, Output]]:
-    """(row, output) of requests that share labels, examples and templates."""
-    if batch[0].method == "head":
-        raise RequestError("task.method=head needs a model with task=embed, e.g. language/minilm")
-    pairs, labels = labelled(batch[0].examples, batch[0].labels)
-    prompter = Prompter(model, script, pairs, labels, batch[0].shots, batch[0].templates)
-    for row, request in enumerate(batch):
-        try:
-            probabilities = prompter.probabilities(request.text)
-        except RequestError as error:
-            yield row, Output(None, reason=str(error), refused=True)
-        else:
-            yield row, labelled_output(labels, probabilities, request.threshold)
+def prompter(model: Any, script: "Script", request: "Classify") -> "Prompter":
+    """What answers requests that share labels, examples, shots and templates."""
+    pairs, labels = labelled(request.examples, request.labels)
+    made = Prompter(model, script, pairs, labels, request.shots, request.templates)
+    made.calibrate()
+    return made
 
 
 class Prompter:
@@ -54,17 +50,51 @@ class Prompter:
         templates: Sequence[str],
     ) -> None:
         self._model, self._script, self._labels = model, script, labels
-        self._shots, self._templates = shots, templates
+        self._shots, self._templates, self._pairs = shots, templates, pairs
         self._nearest = Nearest(pairs)
+        self.scale = 1.0
+        self.loss: float | None = None
+
+    def calibrate(self) -> None:
+        """Learn `scale`, and the log `loss` of examples that are asked with the others shown."""
+        step = -(-len(self._pairs) // CHECKED) or 1
+        scores, targets = [], []
+        for number in range(0, len(self._pairs), step):
+            text, label = self._pairs[number]
+            try:
+                chances = self._mean(text, number)
+            except RequestError:  # an example over the window tells nothing
+                continue
+            scores.append([math.log(max(chance, 1e-12)) for chance in chances])
+            targets.append(self._labels.index(label))
+        if targets:
+            asked, wanted = np.array([scores]), np.array(targets)
+            self.scale = float(stack(asked, wanted)[0])
+            self.loss = log_loss(self.scale * asked[0], wanted)
+
+    def outputs(self, batch: Sequence["Classify"]) -> Iterator[tuple[int, Output]]:
+        """(row, output) of each request; one over the window is refused with its reason."""
+        for row, request in enumerate(batch):
+            try:
+                chances = self.probabilities(request.text)
+            except RequestError as error:
+                yield row, Output(None, reason=str(error), refused=True)
+            else:
+                yield row, labelled_output(self._labels, chances, request.threshold)
 
     def probabilities(self, text: str) -> list[float]:
-        """Of each label, averaged over the templates; RequestError over the window."""
+        """Of each label; RequestError over the window."""
+        powers = [max(chance, 1e-12) ** self.scale for chance in self._mean(text, None)]
+        return [power / sum(powers) for power in powers]
+
+    def _mean(self, text: str, without: int | None) -> list[float]:
+        """Of each label, averaged over the templates."""
         self._script.check_length(text)
-        found = [self._calibrated(text, template) for template in self._templates]
+        found = [self._calibrated(text, template, without) for template in self._templates]
         return [sum(column) / len(found) for column in zip(*found, strict=True)]
 
-    def _calibrated(self, text: str, template: str) -> list[float]:
-        shown = self._nearest.to(text, self._shots)
+    def _calibrated(self, text: str, template: str, without: int | None) -> list[float]:
+        shown = self._nearest.to(text, self._shots, without)
         ends = [_answer(template, text)[1] + label for label in self._labels]
         words = [self._script.words(end) for end in ends]
         room = self._script.window - max(map(len, words))
