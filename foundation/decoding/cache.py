@@ -1,4 +1,4 @@
-"""Keys and values of rows that come and go: a transformers Cache with a place for each slot."""
+"""Keys and values of rows that come and go: a transformers Cache with a place for each row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,87 +7,131 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+BLOCK = 64
+"""The cache's length is a multiple of it, so that sums are grouped alike whatever other rows do."""
+
 
 @dataclass
-class Writing:
-    """Where the next forward pass writes: rows, and the position each begins at."""
+class Pass:
+    """What the next forward pass is of.
+
+    rows: places in the cache. lengths: each row's tokens. new: whether they are rows' first tokens,
+    one row behind the other in [1, tokens]; else it is the next token of the rows 0, 1, ...
+    places: int64 [rows], where the token of each row is written. capacity: the cache's length; all
+    of it is looked at, for products of whole tensors are several times as fast as those of parts.
+    """
 
     rows: list[int] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    new: bool = True
+    places: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    capacity: int = BLOCK
+    used: int = 0
+
+    def begin(self, rows: Sequence[int], lengths: Sequence[int], used: int) -> None:
+        """New rows of these lengths; `used`: places that hold a row, with these."""
+        self.rows, self.lengths, self.new = list(rows), list(lengths), True
+        self.capacity = max(self.capacity, _blocks(max(lengths)))
+        self.used = used
+
+    def go_on(self, places: Sequence[int], device: torch.device) -> None:
+        """The next token of the first rows."""
+        self.rows, self.lengths, self.new = list(range(len(places))), [1] * len(places), False
+        needed = _blocks(max(places) + 1)
+        if not needed <= self.capacity < 2 * needed:
+            self.capacity = needed
+        self.used = len(places)
+        self.places = torch.tensor(places, device=device)
+        self.index = torch.arange(len(places), device=device)
+
+    def mask(self, dtype: torch.dtype) -> Tensor:
+        """Added to the scores of the next tokens: [rows, 1, 1, capacity], 0 or -inf."""
+        behind = torch.arange(self.capacity, device=self.places.device) > self.places[:, None]
+        mask = torch.zeros(behind.shape, dtype=dtype, device=behind.device)
+        return mask.masked_fill_(behind, -torch.inf)[:, None, None]
+
+
+def _blocks(length: int) -> int:
+    return -(-length // BLOCK) * BLOCK
 
 
 class SlotLayer(CacheLayerMixin):
-    """One layer's keys and values, [slots, heads, capacity, width]; grows by doubling."""
+    """One layer's keys and values, [rows, heads, capacity, width]."""
 
     is_sliding = False
     supports_early_init = False
 
-    def __init__(self, slots: int, capacity: int, writing: Writing) -> None:
+    def __init__(self, count: int, slots: Pass) -> None:
         super().__init__()
-        self._slots, self._capacity, self._writing = slots, capacity, writing
+        self._count, self._slots = count, slots
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
-        self.keys = self._empty(key_states, self._capacity)
-        self.values = self._empty(value_states, self._capacity)
+        self.keys = self._empty(key_states)
+        self.values = self._empty(value_states)
         self.is_initialized = True
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Write [rows, heads, length, width] at the rows' places; return all up to the longest."""
+        """Write what the pass is of, [rows, heads, length, width]; return what it looks at."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        length = key_states.shape[-2]
-        ends = [start + length for start in self._writing.starts]
-        self._reserve(max(ends), key_states, value_states)
-        kept = (self._kept(self.keys), self._kept(self.values))
-        if len(ends) == 1:
-            row, start = self._writing.rows[0], self._writing.starts[0]
-            for held, new in zip(kept, (key_states, value_states), strict=True):
-                held[row, :, start : start + length] = new[0]
-            return kept[0][row : row + 1, :, : ends[0]], kept[1][row : row + 1, :, : ends[0]]
-        rows, places = torch.tensor(self._writing.rows), torch.tensor(self._writing.starts)
-        for held, new in zip(kept, (key_states, value_states), strict=True):
-            held[rows, :, places] = new[:, :, 0]
-        return kept[0][:, :, : max(ends)], kept[1][:, :, : max(ends)]
+        slots = self._slots
+        keys, values = self._fitted()
+        if slots.new:
+            begin = 0
+            for row, length in zip(slots.rows, slots.lengths, strict=True):
+                keys[row, :, :length] = key_states[0, :, begin : begin + length]
+                values[row, :, :length] = value_states[0, :, begin : begin + length]
+                begin += length
+            return key_states, value_states
+        keys[slots.index, :, slots.places] = key_states[:, :, 0]
+        values[slots.index, :, slots.places] = value_states[:, :, 0]
+        return keys[: len(slots.rows)], values[: len(slots.rows)]
 
     def copy(self, row: int, other: int, length: int) -> None:
         """Give another row the first `length` positions of a row."""
-        for held in (self._kept(self.keys), self._kept(self.values)):
+        for held in self.states():
             held[other, :, :length] = held[row, :, :length]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return max(self._writing.starts, default=0) + query_length, 0
+        return (query_length if self._slots.new else self._slots.capacity), 0
 
     def get_seq_length(self) -> int:
-        return max(self._writing.starts, default=0)
+        return 0 if self._slots.new else self._slots.capacity - 1
 
     def get_max_length(self) -> int:
         return -1
 
-    def _empty(self, like: Tensor, capacity: int) -> Tensor:
-        return like.new_zeros(self._slots, like.shape[1], capacity, like.shape[-1])
+    def states(self) -> tuple[Tensor, Tensor]:
+        """Keys and values."""
+        assert self.keys is not None
+        assert self.values is not None
+        return self.keys, self.values
 
-    def _reserve(self, length: int, key_states: Tensor, value_states: Tensor) -> None:
-        if length <= self._capacity:
-            return
-        old, self._capacity = self._capacity, max(length, 2 * self._capacity)
-        keys, values = self._kept(self.keys), self._kept(self.values)
-        self.keys = self._empty(key_states, self._capacity)
-        self.values = self._empty(value_states, self._capacity)
-        self.keys[:, :, :old], self.values[:, :, :old] = keys, values
+    def _empty(self, like: Tensor) -> Tensor:
+        # No garbage: a place that is not looked at is still multiplied, by zero.
+        return like.new_zeros(self._count, like.shape[1], self._slots.capacity, like.shape[-1])
 
-    @staticmethod
-    def _kept(states: Tensor | None) -> Tensor:
-        assert states is not None
-        return states
+    def _fitted(self) -> tuple[Tensor, Tensor]:
+        """Keys and values at the length that the pass wants."""
+        keys, values = self.states()
+        if keys.shape[2] != self._slots.capacity:
+            part = (
+                slice(self._slots.used),
+                slice(None),
+                slice(min(keys.shape[2], self._slots.capacity)),
+            )
+            self.keys, self.values = self._empty(keys), self._empty(values)
+            self.keys[part], self.values[part] = keys[part], values[part]
+        return self.states()
 
 
-def slot_cache(layers: int, slots: int, capacity: int) -> tuple[Cache, Writing]:
-    """A cache for `slots` rows, and where its next pass writes."""
-    writing = Writing()
-    return Cache(layers=[SlotLayer(slots, capacity, writing) for _ in range(layers)]), writing
+def slot_cache(layers: int, count: int) -> tuple[Cache, Pass]:
+    """A cache for `count` rows, and what its next pass is of."""
+    slots = Pass()
+    return Cache(layers=[SlotLayer(count, slots) for _ in range(layers)]), slots
 
 
 @torch.inference_mode()
@@ -96,10 +140,3 @@ def copy_row(cache: Cache, row: int, other: int, length: int) -> None:
     for layer in cache.layers:
         assert isinstance(layer, SlotLayer)
         layer.copy(row, other, length)
-
-
-def mask(starts: Sequence[int], length: int) -> Tensor:
-    """What each new token may look at: bool [rows, 1, length, longest], True where it may."""
-    ends = torch.tensor(starts)[:, None] + torch.arange(length)[None]
-    longest = int(ends.max()) + 1
-    return torch.arange(longest)[None, None, None] <= ends[:, None, :, None]

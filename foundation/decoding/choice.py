@@ -65,12 +65,27 @@ def _narrowed(weights: "torch.Tensor", choices: "list[Choice]") -> "torch.Tensor
         weights = weights.masked_fill(weights < floor * weights.amax(-1, keepdim=True), 0.0)
     if all(choice.top_k == 0 and choice.top_p == 1 for choice in choices):
         return weights
-    ordered, order = weights.sort(dim=-1, descending=True)
-    ranks = torch.arange(weights.shape[-1])[None]
-    most = torch.tensor([choice.top_k or weights.shape[-1] for choice in choices])[:, None]
-    share = torch.tensor([choice.top_p for choice in choices])[:, None]
-    outside = (ranks >= most) | ((ordered.cumsum(-1) - ordered >= share) & (share < 1))
-    return weights.scatter(-1, order, ordered.masked_fill(outside, 0.0))
+    return torch.stack([_likeliest(row, c) for row, c in zip(weights, choices, strict=True)])
+
+
+def _likeliest(weights: "torch.Tensor", choice: Choice) -> "torch.Tensor":
+    """One row's weights [vocabulary] of zero outside top_k and top_p.
+
+    Tokens below (1 - top_p) / vocabulary hold less than 1 - top_p together, so top_p never needs
+    them: few are sorted.
+    """
+    import torch
+
+    if choice.top_k == 0 and choice.top_p == 1:
+        return weights
+    floor = (1 - choice.top_p) / (2 * len(weights))
+    places = (weights > floor).nonzero()[:, 0]
+    ordered, order = weights[places].sort(descending=True, stable=True)
+    if choice.top_p < 1:
+        ordered = ordered[: int((ordered.cumsum(-1) - ordered < choice.top_p).sum())]
+    if choice.top_k:
+        ordered = ordered[: choice.top_k]
+    return torch.zeros_like(weights).scatter_(0, places[order[: len(ordered)]], ordered)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -197,6 +197,7 @@ def read_causal(folder: Path, placement: Placement) -> tuple[Any, Script]:
     """A causal model on its placement, with its script; a GGUF file is dequantised once."""
     import torch
 
+    from foundation.packed import pack
     from foundation.pretrained import read_model
 
     if placement.threads:
@@ -206,4 +207,5 @@ def read_causal(folder: Path, placement: Placement) -> tuple[Any, Script]:
 
         folder = dequantised(folder)
     model = read_model(folder, "AutoModelForCausalLM", getattr(torch, placement.dtype))
-    return model.to(placement.device), read_script(folder, model.config, model.generation_config)
+    script = read_script(folder, model.config, model.generation_config)
+    return pack(model.to(placement.device)), script

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 
 from foundation.adapter import Output
-from foundation.decoding.cache import copy_row, mask, slot_cache
+from foundation.decoding.attention import install
+from foundation.decoding.cache import copy_row, slot_cache
 from foundation.decoding.choice import Choice, choose
 from foundation.draws import Draws
 
-CAPACITY = 256
+TOGETHER = 512
+"""Given tokens of short rows that pass at once; a longer row passes alone."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,13 @@ class Decode:
 class Row:
     """A row on its way. `position` counts the tokens whose keys are in the cache.
 
-    opening: float32 logits of what follows the given tokens [1, vocabulary].
+    opening: float32 logits of what follows the given tokens [vocabulary].
     """
 
     work: Decode
     draws: Draws
-    position: int
-    opening: "torch.Tensor"
+    position: int = 0
+    opening: "torch.Tensor | None" = None
     new: list[int] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
 
@@ -54,92 +56,157 @@ Plan = Callable[[Any, Draws], Decode | Output]
 class CausalSlots:
     """`count` rows of a transformers causal model.
 
-    A new row's given tokens pass alone, so that they do not depend on who else is there; then every
-    step passes one token of all rows at once. `window`: the longest row the model can take.
+    The given tokens of new rows pass one row behind the other, where the model's attention can be
+    ours, else one row at a time; then every step passes one token of all rows at once. No row looks
+    at another. `window`: the longest row the model can take.
     """
 
     def __init__(self, model: Any, plan: Plan, count: int, window: int, layers: int) -> None:
-        self._model, self._plan, self._count, self._window = model, plan, count, window
-        self._cache, self._writing = slot_cache(layers, count, CAPACITY)
+        self._model, self._plan, self._window = model, plan, window
+        self._side_by_side = install(model)
+        self._cache, self._next = slot_cache(layers, count)
+        self._waiting: dict[int, Row] = {}
         self._rows: dict[int, Row] = {}
+        # The slot whose row has each place in the cache, or None.
+        self._places: list[int | None] = []
         self._ended: list[tuple[int, Output]] = []
 
     def insert(self, slot: int, request: Any, draws: Draws) -> None:
         work = self._plan(request, draws)
         if isinstance(work, Output):
             self._ended.append((slot, work))
-            return
-        if len(work.tokens) + 1 > self._window:
+        elif len(work.tokens) + 1 > self._window:
             reason = f"{len(work.tokens)} tokens are more than the model's window of {self._window}"
             self._ended.append((slot, Output(None, reason=reason, refused=True)))
-            return
-        opening = self._opening(slot, work.tokens)
-        row = self._rows[slot] = Row(work, draws, len(work.tokens), opening)
-        self._write({slot: row}, opening.clone())
+        else:
+            self._waiting[slot] = Row(work, draws)
 
     def remove(self, slot: int) -> None:
-        self._rows.pop(slot, None)
+        self._waiting.pop(slot, None)
+        if self._rows.pop(slot, None) is not None:
+            self._places[self._places.index(slot)] = None
 
     def step(self) -> Sequence[tuple[int, Output]]:
-        """Write one token in every row."""
+        """Write the first token of new rows, and then one in every row."""
+        while self._waiting:
+            self._begin()
         if self._rows:
-            starts = [self._rows[s].position if s in self._rows else 0 for s in range(self._count)]
-            last = [self._rows[s].new[-1] if s in self._rows else 0 for s in range(self._count)]
-            logits = self._pass(list(range(self._count)), starts, torch.tensor(last)[:, None])
-            for row in self._rows.values():
+            self._close_gaps()
+            rows = {slot: self._rows[slot] for slot in self._places if slot is not None}
+            logits = self._go_on(list(rows.values()))
+            for row in rows.values():
                 row.position += 1
-            self._write(dict(self._rows), logits[list(self._rows)])
+            self._write(rows, logits)
         ended, self._ended = self._ended, []
         return ended
 
-    def _opening(self, slot: int, tokens: Sequence[int]) -> "torch.Tensor":
-        """Put a row's given tokens into the cache; a row that has the same ones lends its own."""
-        for twin, row in self._rows.items():
-            if list(row.work.tokens) == list(tokens):
-                copy_row(self._cache, twin, slot, len(tokens))
-                return row.opening
-        return self._pass([slot], [0], torch.tensor([list(tokens)]))
+    def _begin(self) -> None:
+        """Put given tokens of some new rows into the cache, once of rows that have the same."""
+        passed: dict[tuple[int, ...], int] = {}
+        for slot, row in self._rows.items():
+            passed.setdefault(tuple(row.work.tokens), slot)
+        fresh: dict[tuple[int, ...], int] = {}
+        chosen: list[int] = []
+        for slot, row in self._waiting.items():
+            tokens = tuple(row.work.tokens)
+            if tokens not in passed and tokens not in fresh:
+                together = sum(map(len, fresh)) + len(tokens)
+                if fresh and (not self._side_by_side or together > TOGETHER):
+                    continue
+                fresh[tokens] = slot
+            chosen.append(slot)
+        rows = {slot: self._waiting.pop(slot) for slot in chosen}
+        places = {slot: self._place(slot) for slot in chosen}
+        if fresh:
+            logits = self._pass_new([places[slot] for slot in fresh.values()], list(fresh))
+            for opening, slot in zip(logits, fresh.values(), strict=True):
+                rows[slot].opening = opening
+        self._rows |= rows
+        for slot, row in rows.items():
+            tokens = tuple(row.work.tokens)
+            row.position = len(tokens)
+            twin = passed.get(tokens, fresh.get(tokens, slot))
+            if twin != slot:
+                row.opening = self._rows[twin].opening
+                copy_row(self._cache, self._places.index(twin), places[slot], len(tokens))
+        self._write(
+            rows, torch.stack([row.opening for row in rows.values() if row.opening is not None])
+        )
+
+    def _place(self, slot: int) -> int:
+        """A place in the cache for a slot's row."""
+        if None in self._places:
+            place = self._places.index(None)
+            self._places[place] = slot
+            return place
+        self._places.append(slot)
+        return len(self._places) - 1
+
+    def _close_gaps(self) -> None:
+        """Move the last rows to where others left, so that no place passes for nothing."""
+        while None in self._places:
+            slot = self._places.pop()
+            if slot is not None:
+                place = self._place(slot)
+                copy_row(self._cache, len(self._places), place, self._rows[slot].position)
 
     @torch.inference_mode()
-    def _pass(self, rows: list[int], starts: list[int], tokens: "torch.Tensor") -> "torch.Tensor":
-        """Tokens [rows, length] -> float32 logits of what follows them [rows, vocabulary]."""
-        self._writing.rows, self._writing.starts = rows, starts
-        length = tokens.shape[1]
+    def _pass_new(self, places: list[int], given: list[tuple[int, ...]]) -> "torch.Tensor":
+        """Given tokens of rows -> float32 logits of what follows them [rows, vocabulary]."""
+        lengths = [len(tokens) for tokens in given]
+        self._next.begin(places, lengths, len(self._places))
+        last = torch.tensor(lengths).cumsum(0) - 1
+        # A mask of four dimensions is passed on as it is; our attention has no use for it.
+        mask = torch.zeros(1, 1, 1, 1) if self._side_by_side else _causal(lengths[0])
+        return self._pass(
+            torch.tensor([[token for tokens in given for token in tokens]]),
+            torch.cat([torch.arange(length) for length in lengths])[None],
+            mask.to(self._model.dtype),
+            last,
+        )[0]
+
+    @torch.inference_mode()
+    def _go_on(self, rows: list[Row]) -> "torch.Tensor":
+        """The last token of rows -> float32 logits of the next one [rows, vocabulary]."""
+        self._next.go_on([row.position for row in rows], self._model.device)
+        return self._pass(
+            torch.tensor([[row.new[-1]] for row in rows]),
+            self._next.places[:, None],
+            self._next.mask(self._model.dtype),
+            1,
+        )[:, 0]
+
+    def _pass(
+        self, tokens: "torch.Tensor", places: "torch.Tensor", mask: "torch.Tensor", keep: Any
+    ) -> "torch.Tensor":
         device = self._model.device
-        places = torch.tensor(starts)[:, None] + torch.arange(length)[None]
+        more = {"slots": self._next} if self._side_by_side else {}
         out = self._model(
             input_ids=tokens.to(device),
-            attention_mask=mask(starts, length).to(device),
+            attention_mask=mask.to(device),
             position_ids=places.to(device),
             past_key_values=self._cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep if isinstance(keep, int) else keep.to(device),
+            **more,
         )
-        logits: torch.Tensor = out.logits[:, -1].float().cpu()
+        logits: torch.Tensor = out.logits.float().cpu()
         return logits
 
     @torch.inference_mode()
     def _write(self, rows: dict[int, Row], logits: "torch.Tensor") -> None:
-        """Choose each row's next token; rows that end leave."""
-        listed = list(rows.items())
-        for number, (_, row) in enumerate(listed):
-            if row.work.banned:
-                logits[number, list(row.work.banned)] = -torch.inf
-            if row.work.first and not row.new:
-                outside = torch.ones_like(logits[number], dtype=torch.bool)
-                outside[list(row.work.first)] = False
-                logits[number, outside] = -torch.inf
-        ids = [row.draws.ids[0] for _, row in listed]
-        steps = [len(row.new) for _, row in listed]
-        uniform = torch.from_numpy(Draws(listed[0][1].draws.seed, ids).uniform(steps))
-        chosen = choose(logits, uniform, [row.work.choice for _, row in listed])
-        logs = torch.log_softmax(logits, dim=-1).gather(-1, chosen[:, None])[:, 0]
-        for (slot, row), token, log in zip(listed, chosen.tolist(), logs.tolist(), strict=True):
+        """Choose each row's next token; rows that end leave. The logits may be changed."""
+        _forbid(list(rows.values()), logits)
+        choices = [row.work.choice for row in rows.values()]
+        chosen = choose(logits, _numbers(list(rows.values())), choices)
+        best = logits.gather(-1, chosen[:, None])[:, 0]
+        logs = (best - logits.logsumexp(dim=-1)).tolist()
+        for (slot, row), token, log in zip(rows.items(), chosen.tolist(), logs, strict=True):
             row.new.append(token)
             row.logs.append(log)
             why = self._why(row)
             if why is not None:
-                del self._rows[slot]
+                self.remove(slot)
                 self._ended.append((slot, row.work.finish(row.new, row.logs, why)))
 
     def _why(self, row: Row) -> str | None:
@@ -149,3 +216,31 @@ class CausalSlots:
         if why is None and row.position + 1 >= self._window:
             return "window"
         return why
+
+
+def _forbid(rows: list[Row], logits: "torch.Tensor") -> None:
+    """Take away what may not be chosen, in place."""
+    banned = rows[0].work.banned
+    if all(row.work.banned is banned for row in rows):
+        logits[:, list(banned)] = -torch.inf
+    else:
+        for number, row in enumerate(rows):
+            logits[number, list(row.work.banned)] = -torch.inf
+    for number, row in enumerate(rows):
+        if row.work.first and not row.new:
+            outside = torch.ones_like(logits[number], dtype=torch.bool)
+            outside[list(row.work.first)] = False
+            logits[number, outside] = -torch.inf
+
+
+def _numbers(rows: list[Row]) -> "torch.Tensor":
+    """Each row's random number for its next token; none is made where no row needs one."""
+    if all(row.work.choice.temperature == 0 for row in rows):
+        return torch.zeros(len(rows))
+    ids, steps = [row.draws.ids[0] for row in rows], [len(row.new) for row in rows]
+    return torch.from_numpy(Draws(rows[0].draws.seed, ids).uniform(steps))
+
+
+def _causal(length: int) -> "torch.Tensor":
+    """Added to the scores of one row's given tokens: [1, 1, length, length], 0 or -inf."""
+    return torch.full((length, length), -torch.inf).triu(1)[None, None]
