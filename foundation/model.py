@@ -53,10 +53,13 @@ class Model:
     def weights(self) -> "Local":
         """The verified files of the model."""
         if self._local is None:
-            from foundation.hub import resolve
+            from foundation.hub import ALLOW, resolve
 
             self._local = resolve(
-                self.spec.source, revision=self.spec.revision, sha256=self.spec.sha256
+                self.spec.source,
+                revision=self.spec.revision,
+                sha256=self.spec.sha256,
+                allow=self.spec.files or ALLOW,
             )
         return self._local
 

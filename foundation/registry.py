@@ -91,7 +91,7 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
             raise InputError(f"model.{key} is missing: name it in the model's YAML")
     if path:
         given.update(source=f"path:{Path(path).expanduser()}", revision=None, sha256={})
-    for key in ("tasks", "capabilities"):
+    for key in ("tasks", "capabilities", "files"):
         given[key] = tuple(given.get(key) or ())
     given["deltas"] = tuple(Delta(**delta) for delta in given.get("deltas") or ())
     for key in ("sha256", "options"):

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from foundation.errors import UnknownName
-from foundation.hub import Source
+from foundation.hub import ALLOW, Source
 from foundation.spec import ModelSpec
 
 KEYS = ("address", "revision", "sha256", "weights_only")
@@ -28,4 +28,4 @@ def source(value: str | Mapping[str, Any], where: str) -> Source:
 
 def model_source(spec: ModelSpec) -> Source:
     """Where a model's own weights come from."""
-    return Source(spec.source, spec.revision, spec.sha256)
+    return Source(spec.source, spec.revision, spec.sha256, spec.files or ALLOW)

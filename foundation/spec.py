@@ -26,6 +26,8 @@ class ModelSpec:
     adapter: `module:Class`, resolved only when the model is loaded.
     options: what this architecture needs to know and the core does not, e.g. its notation.
     sha256: digests that the files at the source must have, by relative path.
+    files: patterns of the files brought from the source, where it holds more than the model needs;
+        none: all that a model may need.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ModelSpec:
     capabilities: tuple[str, ...] = ()
     deltas: tuple[Delta, ...] = ()
     sha256: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    files: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 

@@ -29,7 +29,7 @@ GROUND_TINT = 4
 TURN = math.radians(6)
 CELL = SIDE // 2
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.floating[Any]]
 _MIDDLES = np.arange(SIDE, dtype=np.float32) + 0.5
 
 

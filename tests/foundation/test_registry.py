@@ -8,6 +8,8 @@ import pytest
 
 from foundation import registry
 from foundation.errors import InputError, UnknownName
+from foundation.hub import ALLOW
+from foundation.sources import model_source
 from foundation.spec import Delta
 
 GOOD = {"name": "a/b", "domain": "a", "adapter": "m:C", "source": "hub:o/n", "revision": "1"}
@@ -71,6 +73,12 @@ def test_a_spec_lacks_nothing_it_needs() -> None:
     spec = registry.spec_from({**GOOD, "deltas": [{"path": "p", "scale": 0.5}], "tasks": ["t"]})
     assert spec.deltas == (Delta("p", 0.5),)
     assert spec.tasks == ("t",)
+
+
+def test_only_the_files_a_yaml_names_are_brought() -> None:
+    named = registry.spec_from({**GOOD, "files": ["a.json", "*/b.safetensors"]})
+    assert model_source(named).allow == ("a.json", "*/b.safetensors")
+    assert model_source(registry.spec_from(GOOD)).allow == ALLOW
 
 
 def test_what_a_yaml_names_wrongly_is_the_users_to_mend() -> None:
