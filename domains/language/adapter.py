@@ -1,7 +1,8 @@
 """Generative language models of transformers behind the core's interface: any causal one."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ from foundation.spec import ModelSpec
 if TYPE_CHECKING:
     from foundation.decoding.script import Script
     from foundation.decoding.slots import Decode
+    from foundation.domains.language.causal_views import Headed
     from foundation.domains.language.prompting import Prompter
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class CausalText:
-    """Any causal language model: generate, score, and classify and tag by prompting.
+    """Any causal language model: generate, score, classify, and tag by prompting.
 
     Weights are safetensors, or one GGUF file, which is dequantised once. `cache_per_token` in the
     model's options: numbers kept for each token, 2 * layers * key-value heads * their width.
@@ -40,9 +42,11 @@ class CausalText:
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         from foundation.decoding.script import read_causal
+        from foundation.decoding.telling import Screen
 
         self.model, self.script = read_causal(folder, placement)
-        self._prompters: dict[Hashable, Prompter] = {}
+        self._screen = Screen()
+        self._classifiers: dict[Hashable, Prompter | Headed] = {}
 
     def key(self, task: str, request: Any) -> Hashable:
         if isinstance(request, Tag):
@@ -59,8 +63,33 @@ class CausalText:
         from foundation.decoding.slots import CausalSlots
 
         layers = self.model.config.get_text_config().num_hidden_layers
-        plan = partial(generation, self.script)
-        return CausalSlots(self.model, plan, count, self.script.window, layers)
+        return CausalSlots(self.model, self._plan, count, self.script.window, layers)
+
+    def pieces(self, task: str, request: Generate, draws: Draws) -> Iterator[str]:
+        """A text in parts while it is written; closed early, the rest is not written."""
+        from foundation.decoding.slots import CausalSlots
+
+        layers = self.model.config.get_text_config().num_hidden_layers
+        told: list[str] = []
+        plan = partial(generation, self.script, told=told.append)
+        slots = CausalSlots(self.model, plan, 1, self.script.window, layers)
+        slots.insert(0, request, draws)
+        shown = 0
+        while True:
+            for _, output in slots.step():
+                if output.reason is not None:
+                    raise RequestError(output.reason)
+                yield output.value[shown:]
+                return
+            if told and len(told[-1]) > shown:
+                yield told[-1][shown:]
+                shown = len(told[-1])
+
+    def _plan(self, request: Generate, draws: Draws) -> "Decode | Output":
+        if not request.stream:
+            return generation(self.script, request, draws)
+        told, ended = (partial(call, draws.ids[0]) for call in (self._screen.tell, self._screen.end))
+        return generation(self.script, request, draws, told, ended)
 
     def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
         """Score, classify or tag; a text over the window is refused with its reason."""
@@ -72,57 +101,92 @@ class CausalText:
             from foundation.domains.language.tag_prompting import tag
 
             return tag(self.model, self.script, batch)
-        return self._prompter(batch[0]).outputs(batch)
+        return self._classifier(batch[0]).outputs(batch)
 
     def close(self) -> None:
-        del self.model, self.script, self._prompters
+        del self.model, self.script, self._classifiers
 
-    def _prompter(self, request: Classify) -> "Prompter":
-        """What classifies by prompts, calibrated once for each set of examples."""
+    def _classifier(self, request: Classify) -> "Prompter | Headed":
+        """What answers requests of this key: of prompts and a head, by their held-out examples."""
+        from foundation.domains.language.causal_views import headed
         from foundation.domains.language.prompting import prompter
 
-        if request.method == "head":
-            raise RequestError(
-                "task.method=head needs a model with task=embed, e.g. language/minilm"
-            )
         key = self.key("classify", request)
-        if key not in self._prompters:
-            self._prompters[key] = prompter(self.model, self.script, request)
-        return self._prompters[key]
+        if key not in self._classifiers:
+            if request.method == "head" and request.examples is None:
+                raise RequestError("task.method=head needs task.examples=<file> to be fitted to")
+            ways = {"prompt": prompter, "head": headed}
+            if request.method != "auto":
+                ways = {request.method: ways[request.method]}
+            elif request.examples is None:
+                ways = {"prompt": prompter}
+            made = [way(self.model, self.script, request) for way in ways.values()]
+            self._classifiers[key] = min(
+                made, key=lambda one: inf if one.loss is None else one.loss
+            )
+        return self._classifiers[key]
 
 
-def generation(script: "Script", request: Generate, draws: Draws) -> "Decode | Output":
-    """How one request is written, or why it is refused."""
+def generation(
+    script: "Script",
+    request: Generate,
+    draws: Draws,
+    told: Callable[[str], None] | None = None,
+    ended: Callable[[str], None] | None = None,
+) -> "Decode | Output":
+    """How one request is written, or why it is refused.
+
+    told: given the text so far after each token, as far as it will stay. ended: the whole text.
+    """
     import numpy as np
 
     from foundation.decoding.script import cut, stopping
     from foundation.decoding.slots import Decode
+    from foundation.decoding.telling import certain
 
     try:
         tokens = script.prompt(request.prompt, request.chat, request.system)
+        stops = script.numbers(request.stop_tokens)
     except RequestError as error:
         return Output(None, reason=str(error), refused=True)
+    by_token = stopping(script, request.stop_texts, stops)
+
+    def text(new: Sequence[int]) -> str:
+        return script.continuation(tokens, new)
+
+    def why(new: Sequence[int]) -> str | None:
+        found = by_token(new)
+        if found is None and any(stop(text(new)) for stop in request.stop_functions):
+            return "stop"
+        return found
+
+    def heard(new: Sequence[int]) -> None:
+        if told is not None:
+            told(certain(text(new), request.stop_texts))
 
     def finish(new: Sequence[int], logs: Sequence[float], why: str) -> Output:
-        kept = new[:-1] if why == "end" else new
-        text = cut(script.continuation(tokens, kept), request.stop)
+        kept = new[:-1] if why in ("end", "stop_token") else new
+        whole = cut(text(kept), request.stop_texts)
         if why in ("limit", "window"):
             # A character whose last bytes were not written.
-            text = text.rstrip("\ufffd")
+            whole = whole.rstrip("\ufffd")
+        if ended is not None:
+            ended(whole)
         extra = {
-            "ended": why,
+            "ended": "stop" if why == "stop_token" else why,
             "tokens": len(new),
             "log_likelihood": sum(logs),
             "log_probabilities": np.array(logs, dtype=np.float32),
         }
         usage = {"tokens": float(len(new)), "prompt_tokens": float(len(tokens))}
-        return Output(text, extra=extra, usage=usage)
+        return Output(whole, extra=extra, usage=usage)
 
     return Decode(
         tokens=tokens,
         limit=request.max_tokens,
         choice=request.choice,
-        ended=stopping(script, request.stop),
+        ended=why,
         finish=finish,
-        banned=script.banned,
+        banned=tuple(t for t in script.banned if t not in stops) if stops else script.banned,
+        heard=None if told is None else heard,
     )

@@ -1,6 +1,6 @@
 """What may be asked of a language model, checked when the request is made."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,10 @@ class Generate:
     chat: whether the prompt stands in the model's chat template as what the user says; None: where
         it has one. false goes on with the prompt as it stands.
     max_tokens: new tokens at most, 1 to 1,000,000, and never beyond the model's window.
-    stop: texts that end the answer and are no part of it.
+    stop: texts that end the answer and are no part of it; in Python also functions, asked after
+        each token with the text so far, whose true answer ends it.
+    stop_tokens: tokens that end the answer and are no part of it, by number or by name.
+    stream: whether it is shown on standard output while it is written.
     temperature, top_k, top_p, min_p: see foundation.decoding.choice.Choice; temperature 0 takes
         the likeliest token.
     """
@@ -31,7 +34,9 @@ class Generate:
     system: str | None = None
     chat: bool | None = None
     max_tokens: int = 256
-    stop: Sequence[str] = ()
+    stop: Sequence[str | Callable[[str], bool]] = ()
+    stop_tokens: Sequence[int | str] = ()
+    stream: bool = False
     temperature: float = 0.7
     top_k: int = 0
     top_p: float = 0.95
@@ -44,8 +49,21 @@ class Generate:
             raise RequestError(f"chat must be true, false or null, got {self.chat}")
         if self.system is not None:
             check_text("system", self.system)
-        object.__setattr__(self, "stop", texts("stop", self.stop))
+        if not isinstance(self.stream, bool):
+            raise RequestError(f"stream must be true or false, got {self.stream}")
+        object.__setattr__(self, "stop", _stops(self.stop))
+        object.__setattr__(self, "stop_tokens", _tokens(self.stop_tokens))
         check_text("prompt", self.prompt)
+
+    @property
+    def stop_texts(self) -> tuple[str, ...]:
+        """The texts among `stop`."""
+        return tuple(stop for stop in self.stop if isinstance(stop, str))
+
+    @property
+    def stop_functions(self) -> tuple[Callable[[str], bool], ...]:
+        """The functions among `stop`."""
+        return tuple(stop for stop in self.stop if not isinstance(stop, str))
 
     @property
     def choice(self) -> Choice:
@@ -69,8 +87,9 @@ class Classify:
 
     labels: the labels there are; without them, those of the examples.
     examples: a table with the columns `text` and `label` (or category, intent, class).
-    method: prompt asks a generative model which label's words follow; head fits a linear layer on
-        the model's embeddings of the examples; auto is what the model can do.
+    method: prompt asks a generative model which label's words follow; head fits small classifiers
+        on the model's vectors of the examples; auto takes what the model can do, and of both the
+        one that does better on examples that were held out.
     shots: examples shown in a prompt, the most similar ones, 0 to 64.
     templates: how a prompt is worded, with {text} and, at its end, {label}; averaged over.
     threshold: a label less probable than this is marked `unsure`, 0 to 1.
@@ -117,4 +136,18 @@ def _templates(values: Any) -> tuple[str, ...]:
             )
     if not found:
         raise RequestError("templates is empty: give at least one, or leave it out")
+    return found
+
+
+def _stops(values: Any) -> tuple[str | Callable[[str], bool], ...]:
+    found = (values,) if isinstance(values, str) or callable(values) else tuple(values or ())
+    _ = texts("stop", [value for value in found if not callable(value)])
+    return found
+
+
+def _tokens(values: Any) -> tuple[int | str, ...]:
+    found = (values,) if isinstance(values, int | str) else tuple(values or ())
+    for value in found:
+        if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+            raise RequestError(f"stop_tokens must be tokens by number or name, got {value!r}")
     return found

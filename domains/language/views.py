@@ -27,6 +27,28 @@ class Views:
         return Views(texts, self.vectors[rows], self.layers[rows])
 
 
+@dataclass(frozen=True)
+class Standard:
+    """Takes what all texts share out of vectors, and lets every direction count alike.
+
+    A causal model's states are large in a few directions that say nothing of the text (Timkey & van
+    Schijndel, "All Bark and No Bite", 2021).
+    """
+
+    middle: "NDArray[np.float32]"
+    spread: "NDArray[np.float32]"
+
+    def of(self, views: Views) -> Views:
+        """Views with standardised vectors."""
+        return Views(views.texts, unit((views.vectors - self.middle) / self.spread), views.layers)
+
+
+def standard(views: Views) -> Standard:
+    """As the vectors of examples are."""
+    spread = views.vectors.std(axis=0)
+    return Standard(views.vectors.mean(axis=0), spread + 0.01 * spread.mean() + 1e-12)
+
+
 def unit(rows: "NDArray[np.float32]") -> "NDArray[np.float32]":
     """Rows of length 1."""
     import numpy as np

@@ -14,6 +14,7 @@ from foundation.domains.language.adapter import CausalText
 from foundation.domains.language.encoder import TextEncoder
 from foundation.domains.language.examples import Nearest
 from foundation.domains.language.head import fit
+from foundation.domains.language.inputs import Classify
 from foundation.domains.language.labels import spoken
 from foundation.domains.language.prompting import after
 from foundation.domains.language.views import Views, unit
@@ -192,8 +193,29 @@ def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_model_says_what_it_cannot_do(encoder: TextEncoder, causal: CausalText) -> None:
     with pytest.raises(InputError, match=r"give task\.examples"):
         classify(encoder, ["a"], labels=["x", "y"])
-    with pytest.raises(InputError, match="needs a model with task=embed"):
+    with pytest.raises(InputError, match=r"method=head needs task\.examples"):
         classify(causal, ["a"], labels=["x", "y"], method="head")
+
+
+def test_a_head_on_a_causal_model(causal: CausalText, examples: Path) -> None:
+    texts = ["aab aa", "zzy z", "nm m" * 60]
+    outputs = classify(causal, texts, examples=str(examples), method="head")
+    assert [output.value for output in outputs] == ["x", "y", "z"]
+    (alone,) = classify(causal, texts[1:2], examples=str(examples), method="head")
+    assert alone.extra["probability"] == pytest.approx(outputs[1].extra["probability"], abs=1e-4)
+
+
+def test_auto_takes_what_does_better_on_held_out_examples(
+    causal: CausalText, examples: Path
+) -> None:
+    given = {"examples": str(examples), "labels": ["x", "y", "z"], "templates": ["{text}: {label}"]}
+    ways = {
+        way: causal._classifier(Classify("x", method=way, **given)) for way in ("prompt", "head")
+    }
+    best = min(ways, key=lambda way: ways[way].loss or 9)
+    chosen = causal._classifier(Classify("x", **given))
+    assert type(chosen) is type(ways[best])
+    assert ways["prompt"].loss != ways["head"].loss
 
 
 def test_probabilities_are_of_all_labels() -> None:
