@@ -111,7 +111,7 @@ def test_a_template_of_the_config_takes_the_place_of_what_was_found(
     assert model.script.vocabulary["<hole>"] in model.infilling.ends
     with pytest.raises(RequestError, match="'<gap>' is no token of this model"):
         load_code(folder, infill=["{prefix}", "<gap>", "{suffix}"])
-    with pytest.raises(RequestError, match="model.options.infill must hold"):
+    with pytest.raises(RequestError, match="infill must hold"):
         load_code(folder, infill=["{prefix}", "<hole>"])
 
 
