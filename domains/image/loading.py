@@ -1,6 +1,7 @@
 """A folder of diffusers -> its pipeline, with LoRA weights; safetensors only, none of its code."""
 
 import inspect
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def read_pipeline(folder: Path, dtype: "torch.dtype") -> Any:
                 local_files_only=True,
                 trust_remote_code=False,
                 variant=_variant(folder),
+                **_absent(folder),
             )
     except _BROKEN as error:
         raise SourceError(f"{folder} holds no pipeline: {first_line(error)}") from error
@@ -120,6 +122,12 @@ def _verified(delta: Delta) -> tuple[Path, str]:
             raise SourceError(f"{path}: name one .safetensors file of LoRA weights in it")
         path = path / weights[0]
     return path, found.files[path.name if found.path == path else weights[0]]
+
+
+def _absent(folder: Path) -> dict[str, None]:
+    """Parts that a pipeline was saved without, which diffusers wants to be told again."""
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    return {name: None for name, value in index.items() if value == [None, None]}
 
 
 def _variant(folder: Path) -> str | None:

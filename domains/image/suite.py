@@ -35,9 +35,9 @@ def run(
 ) -> dict[str, Any]:
     """Draw each prompt `suite.pictures` times and judge the pictures.
 
-    The figures: a skill's share of right pictures, `score` their mean over skills, and the same for
-    two baselines: a picture of any training scene (chance) and that of the nearest training caption.
-    Intervals hold 95 % of resamples of the prompts. Each verdict stands in verdicts.csv.
+    The figures: a skill's share of right pictures, `score` their mean over skills, and the same of
+    two baselines: a picture of any training scene (chance), and one of the nearest training
+    caption. Intervals hold 95 % of resamples of the prompts. Each verdict stands in verdicts.csv.
     """
     asked = prompts(suite["split"], suite["prompts"], suite["draw"])[: suite.get("limit")]
     given = {"prompts": [each.prompt for each in asked], "count": suite["pictures"]}

@@ -230,7 +230,7 @@ def test_a_png_says_how_it_was_drawn_and_redraws_it(tiny, tmp_path):
 def test_prompts_come_from_tables_and_text(tiny, tmp_path):
     from foundation.domains.image.files import read
 
-    (tmp_path / "p.csv").write_text("prompt,steps,image_seed\na cat,3,12\n,,\na dog,x,\n")
+    (tmp_path / "p.csv").write_text("prompt,steps,image_seed\na cat,3,12\n ,5,\na dog,x,\n")
     rows = list(read(tmp_path / "p.csv"))
     assert rows[0] == {"prompt": "a cat", "steps": 3, "image_seed": 12}
     assert rows[1]["error"] == "record 2: an empty prompt"
