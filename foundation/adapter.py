@@ -120,6 +120,15 @@ class Parts(Protocol):
 
 
 @runtime_checkable
+class Streams(Protocol):
+    """An adapter whose output of one request can be read while it is made."""
+
+    def pieces(self, task: str, request: Any, draws: Draws) -> Iterator[str]:
+        """The output's parts in order; closed early, the rest is not made. RequestError."""
+        ...
+
+
+@runtime_checkable
 class Splits(Protocol):
     """An adapter whose requests are many parts, and whose outputs are larger than memory."""
 

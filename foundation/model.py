@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation import registry
 from foundation.adapter import Adapter, Placement
+from foundation.draws import Draws
 from foundation.errors import InputError, UnknownName
 from foundation.results import Result, ResultSet, Summary
 from foundation.runs import Run, finished
@@ -115,6 +117,26 @@ class Model:
             summary=ended,
             keep=None if self.domain.keep is None else registry.resolve(self.domain.keep),
         )
+
+    def stream(self, *, task: str = "generate", seed: int = 0, **given: Any) -> Iterator[str]:
+        """One request's output in parts while it is made; nothing is written to a run folder.
+
+        The parts joined are what the task gives of the same request and seed. Closing the iterator,
+        or leaving its loop, cancels the request.
+        """
+        from foundation.adapter import Streams
+        from foundation.requests import settings
+
+        if task not in self.spec.tasks:
+            raise UnknownName("task", task, self.spec.tasks, f"of {self.spec.name}")
+        items = list(islice(settings(self.domain, task, given).requests(), 2))
+        if len(items) != 1:
+            raise InputError("stream takes one request: give one input")
+        if items[0].request is None:
+            raise InputError(str(items[0].reason))
+        if not isinstance(self.adapter, Streams):
+            raise InputError(f"{self.spec.name} cannot stream: use its task {task}")
+        return self.adapter.pieces(task, items[0].request, Draws(seed, [0]))
 
     def close(self) -> None:
         """Give the memory back; the next use loads the weights again."""

@@ -88,7 +88,9 @@ class CausalText:
     def _plan(self, request: Generate, draws: Draws) -> "Decode | Output":
         if not request.stream:
             return generation(self.script, request, draws)
-        told, ended = (partial(call, draws.ids[0]) for call in (self._screen.tell, self._screen.end))
+        told, ended = (
+            partial(call, draws.ids[0]) for call in (self._screen.tell, self._screen.end)
+        )
         return generation(self.script, request, draws, told, ended)
 
     def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:

@@ -34,14 +34,18 @@ def run(job: Job) -> str:
                 if results.run.finished:
                     return results.finish().line
                 job.remember()
-                _follow(results, model.domain.noun)
+                _follow(results, model.domain.noun, shown=bool(job.task().get("stream")))
                 return results.finish().line
     finally:
         model.close()
 
 
-def _follow(results: Any, noun: str) -> None:
-    """Run to the end, or to a signal, and show how far it is."""
+def _follow(results: Any, noun: str, shown: bool = False) -> None:
+    """Run to the end, or to a signal, and show how far it is unless the outputs are shown."""
+    if shown:
+        for _ in results:
+            pass
+        return
     done, valid = len(results.run.done), results.run.valid
     with progress(results.total, noun, done=done) as report:
         for result in results:

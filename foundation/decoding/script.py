@@ -1,6 +1,6 @@
 """Between texts and a model's tokens: chat templates, stop tokens, special tokens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,15 @@ class Script:
         spelt = SPELT.get(blank, ())
         return tuple(sorted(n for token, n in self.vocabulary.items() if token.startswith(spelt)))
 
+    def numbers(self, tokens: Sequence[int | str]) -> frozenset[int]:
+        """Tokens given by number or as they stand in the vocabulary; RequestError for others."""
+        vocabulary = self._tokenizer.get_vocab()
+        size = len(self._tokenizer)
+        for token in tokens:
+            if token not in vocabulary and not (isinstance(token, int) and 0 <= token < size):
+                raise RequestError(f"stop_tokens: the model has no token {token!r}")
+        return frozenset(t if isinstance(t, int) else vocabulary[t] for t in tokens)
+
     @property
     def begin(self) -> int:
         """The token before a text that has nothing before it."""
@@ -161,14 +170,22 @@ class Script:
         return next((token for token in ids[last + 1 :] if token in self.special), None)
 
 
-def stopping(script: Script, stop: Sequence[str]) -> Callable[[Sequence[int]], str | None]:
-    """Asked after each token: "end" at one that ends an answer, "stop" where a stop text stands."""
+def stopping(
+    script: Script, stop: Sequence[str], tokens: Collection[int] = ()
+) -> Callable[[Sequence[int]], str | None]:
+    """Asked after each token: why a text ends, or None.
+
+    "end" at a token that ends an answer, "stop_token" at one of `tokens`, "stop" where a stop text
+    stands.
+    """
     # A character may take several tokens, so a text is within its bytes' number of them.
     reach = max((len(text.encode()) for text in stop), default=0) + 4
 
     def ended(new: Sequence[int]) -> str | None:
         if new[-1] in script.ends:
             return "end"
+        if new[-1] in tokens:
+            return "stop_token"
         if stop:
             tail = script.text(new[-reach:])
             if any(text in tail for text in stop):

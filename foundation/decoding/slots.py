@@ -24,6 +24,7 @@ class Decode:
     ended: asked after each token with all new ones; a word says why the row ends.
     finish: (new tokens, their log-probabilities, why it ended) -> the row's output.
     banned: tokens that are never chosen. first: tokens of which the first one is; empty: of all.
+    heard: told all new tokens after each one but the last.
     """
 
     tokens: Sequence[int]
@@ -33,6 +34,7 @@ class Decode:
     finish: Callable[[Sequence[int], Sequence[float], str], Output]
     banned: Sequence[int] = ()
     first: Sequence[int] = ()
+    heard: Callable[[Sequence[int]], None] | None = None
 
 
 @dataclass
@@ -208,6 +210,8 @@ class CausalSlots:
             if why is not None:
                 self.remove(slot)
                 self._ended.append((slot, row.work.finish(row.new, row.logs, why)))
+            elif row.work.heard is not None:
+                row.work.heard(row.new)
 
     def _why(self, row: Row) -> str | None:
         why = row.work.ended(row.new)

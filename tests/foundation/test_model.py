@@ -102,3 +102,10 @@ def test_a_finished_folder_is_read_and_not_run_again(double, tmp_path: Path) -> 
     assert again.table().equals(before)
     assert [result.id for result in again] == list(range(6))
     assert model._adapter is None
+
+
+def test_what_cannot_be_streamed_says_so(double) -> None:
+    with pytest.raises(InputError, match="cannot stream: use its task generate"):
+        double.stream()
+    with pytest.raises(InputError, match="stream takes one request"):
+        double.stream(count=2)

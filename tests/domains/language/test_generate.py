@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from foundation.adapter import Output
+from foundation.decoding.script import cut
+from foundation.decoding.telling import certain
 from foundation.domains.language import DOMAIN
 from foundation.domains.language.adapter import CausalText
 from foundation.domains.language.inputs import Generate
+from foundation.draws import Draws
 from foundation.errors import RequestError
 from foundation.requests import settings
 from foundation.stream import Stream
@@ -39,15 +44,15 @@ def test_the_template_tells_what_ends_an_answer(causal: CausalText) -> None:
 
 
 def test_no_special_token_is_ever_in_an_answer(causal: CausalText) -> None:
-    with torch.no_grad():  # make special tokens by far the likeliest
-        head = causal.model.lm_head.weight
-        before = head.clone()
-        head[IM_START] = head[UNUSED] = 3 * head[ord("a") - 33 : ord("z") - 33].sum(0)
+    def loud(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
+        logits[..., [IM_START, UNUSED]] += 100
+        return logits
+
+    hook = causal.model.lm_head.register_forward_hook(loud)
     try:
         outputs = generate(causal, *"abcdef", max_tokens=40, temperature=2.0)
     finally:
-        with torch.no_grad():
-            head.copy_(before)
+        hook.remove()
     assert all("<|" not in output.value for output in outputs)
     assert any(len(output.value) > 20 for output in outputs)
 
@@ -61,6 +66,82 @@ def test_an_answer_ends_before_a_stop_text(causal: CausalText, chat: bool) -> No
     assert cut.value == free.value[:place]
     assert cut.extra["ended"] == "stop"
     assert cut.extra["tokens"] < free.extra["tokens"]
+
+
+def test_an_answer_ends_before_a_stop_token(causal: CausalText) -> None:
+    (free,) = generate(causal, "hello", temperature=0, max_tokens=40)
+    letter = next(c for c in free.value if c.isascii() and c.isalnum())
+    for stop in (letter, causal.script.words(letter)[0]):
+        (cut,) = generate(causal, "hello", temperature=0, max_tokens=40, stop_tokens=[stop])
+        assert cut.value == free.value[: free.value.index(letter)]
+        assert cut.extra["ended"] == "stop"
+    (wrong,) = generate(causal, "hello", stop_tokens=["<nowhere>"])
+    assert "has no token '<nowhere>'" in str(wrong.reason)
+
+
+def test_a_banned_token_may_be_asked_to_end_an_answer(causal: CausalText) -> None:
+    def loud(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
+        logits[..., UNUSED] += 100
+        return logits
+
+    hook = causal.model.lm_head.register_forward_hook(loud)
+    try:
+        (cut,) = generate(causal, "hello", max_tokens=40, stop_tokens=["<|unused|>"])
+    finally:
+        hook.remove()
+    assert (cut.value, cut.extra["ended"]) == ("", "stop")
+
+
+def test_a_function_ends_an_answer(causal: CausalText) -> None:
+    common = {"temperature": 0, "max_tokens": 40, "chat": False}
+    (free,) = generate(causal, "hello", **common)
+    (short,) = generate(causal, "hello", **common, stop=lambda text: len(text) >= 7)
+    assert short.extra["ended"] == "stop"
+    assert len(short.value) >= 7
+    assert free.value.startswith(short.value)
+    assert len(short.value) < len(free.value)
+
+
+def test_the_parts_of_a_stream_are_the_text(causal: CausalText) -> None:
+    for prompt, stop in (("hello", ()), ("\u00fcber \U0001f600", ()), ("hello", ("zz", "a"))):
+        (whole,) = generate(causal, prompt, max_tokens=40, stop=stop)
+        request = Generate(prompt, max_tokens=40, stop=stop)
+        parts = list(causal.pieces("generate", request, Draws(5, [0])))
+        assert "".join(parts) == whole.value
+        assert len(parts) > 3 or stop
+
+
+def test_a_stream_that_is_left_writes_no_more(causal: CausalText) -> None:
+    passes: list[int] = []
+    hook = causal.model.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        stream = causal.pieces("generate", Generate("hello", max_tokens=60), Draws(5, [0]))
+        next(stream)
+        before = len(passes)
+        stream.close()
+    finally:
+        hook.remove()
+    assert before < 20
+    assert len(passes) == before
+    with pytest.raises(RequestError, match="more than the model's window"):
+        list(causal.pieces("generate", Generate("x" * 999), Draws(5, [0])))
+
+
+def test_shown_texts_come_one_after_another(
+    causal: CausalText, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = generate(causal, "a", "b", "hello", batch=3, max_tokens=20, stream=True)
+    assert capsys.readouterr().out == "".join(f"{output.value}\n" for output in outputs)
+
+
+@given(st.text("ab\ufffdstop", max_size=12), st.lists(st.sampled_from(["stop", "ab", "s"])))
+def test_what_is_told_early_is_never_taken_back(text: str, stop: list[str]) -> None:
+    told = ""
+    for length in range(len(text) + 1):
+        now = certain(text[:length], stop)
+        assert now.startswith(told)
+        told = now
+    assert cut(text, stop).startswith(told)
 
 
 def test_rows_are_the_same_alone_and_together(causal: CausalText) -> None:

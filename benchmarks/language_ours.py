@@ -1,0 +1,48 @@
+"""The same prompts by the Python API, timed from the call to the last result written.
+
+    python -m benchmarks.language_ours --prompts FILE
+
+The last line of standard output is a JSON object. Import, load and a first small run are left out.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--new", type=int, default=128)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--every", type=int, default=1, help="take each n-th prompt")
+    given = parser.parse_args()
+
+    import torch
+
+    import foundation as fm
+
+    texts = json.loads(given.prompts.read_text(encoding="utf-8"))["texts"][:: given.every]
+    model = fm.load("language/smollm2-135m", placement={"name": "cpu", "dtype": given.dtype})
+    common = {"chat": False, "temperature": given.temperature, "batch": given.batch}
+    model.generate(prompts=texts[:2], max_tokens=4, **common).finish()
+    with tempfile.TemporaryDirectory() as folder:
+        began, cpu = time.perf_counter(), time.process_time()
+        results = model.generate(
+            prompts=texts, max_tokens=given.new, folder=Path(folder) / "run", **common
+        )
+        rows = list(results)
+        results.finish()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    made = int(sum(row.usage["tokens"] for row in rows))
+    report = {"dtype": model.dtype, "batch": given.batch, "prompts": len(rows), "tokens": made}
+    report |= {"seconds": seconds, "cpu": cpu, "seconds_each": seconds / made}
+    print(json.dumps(report | {"threads": torch.get_num_threads()}))
+
+
+if __name__ == "__main__":
+    main()
