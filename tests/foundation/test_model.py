@@ -106,6 +106,6 @@ def test_a_finished_folder_is_read_and_not_run_again(double, tmp_path: Path) -> 
 
 def test_what_cannot_be_streamed_says_so(double) -> None:
     with pytest.raises(InputError, match="cannot stream: use its task generate"):
-        double.stream()
+        double().stream(count=1)
     with pytest.raises(InputError, match="stream takes one request"):
-        double.stream(count=2)
+        double().stream(count=2)
