@@ -10,10 +10,14 @@ from foundation.errors import SourceError
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from foundation.domains.geospatial.network import SpectralTransformer
     from foundation.domains.geospatial.parts import Part
 
 SIDE = 64
+PASS = {"cpu": 16, "cuda": 256}
+"""Windows of one pass; fewer are filled up, so that a window's vectors do not depend on others."""
 
 
 class SpectralEmbedder:
@@ -56,6 +60,17 @@ class SpectralEmbedder:
     def run(self, task: str, batch: "Sequence[Part]", draws: Draws) -> Iterator[tuple[int, Output]]:
         """Each window's vector, float32 [width], and its patches' [side / patch, side / patch,
         width]."""
+        import torch
+
+        size = PASS.get(torch.device(self._device).type, 16)
+        for first in range(0, len(batch), size):
+            some = batch[first : first + size]
+            filled = [*some, *[some[0]] * (size - len(some))]
+            wholes, patches = self._vectors(filled)
+            for row in range(len(some)):
+                yield first + row, Output((wholes[row], patches[row]))
+
+    def _vectors(self, batch: "Sequence[Part]") -> "tuple[NDArray[Any], NDArray[Any]]":
         import numpy as np
         import torch
 
@@ -69,8 +84,7 @@ class SpectralEmbedder:
         ):
             found = self.network(*(x.to(self._device) for x in (pixels, bands, distance)))
             wholes, patches = (vectors.float().cpu().numpy() for vectors in found)
-        for row, pair in enumerate(zip(wholes, patches, strict=True)):
-            yield row, Output(pair)
+        return wholes, patches
 
     def close(self) -> None:
         del self.network

@@ -131,16 +131,19 @@ class RasterParts:
         for number, column in enumerate(columns, first):
             start = column.start * patch - left
             there = valid[:, start : start + self.side]
-            inside = min(self.side, raster.height - top) * min(
-                self.side, raster.width - column.start * patch
-            )
-            strip.valid[number] = there.sum() / inside
+            inside = np.zeros_like(there)
+            inside[: raster.height - top, : raster.width - column.start * patch] = True
+            strip.valid[number] = there.sum() / inside.sum()
             if not there.any() or strip.valid[number] < self.request.least_valid:
                 continue
-            cells = there.reshape(self.side // patch, patch, self.side // patch, patch)
-            strip.masks[number] = cells.mean((1, 3)) >= 0.5 * inside / self.side**2
+            strip.masks[number] = self._counts(there) >= 0.5 * self._counts(inside).clip(min=1)
             pixels = np.ascontiguousarray(values[:, :, start : start + self.side])
             yield number, Part(pixels, raster.wavelengths, raster.distance)
+
+    def _counts(self, pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many pixels [side, side] of each patch are true."""
+        count = self.side // self.patch
+        return pixels.reshape(count, self.patch, count, self.patch).sum((1, 3))
 
     def add(self, number: int, output: Output) -> None:
         """Take a window's vector [units] and its patches' [side / patch, side / patch, units]."""

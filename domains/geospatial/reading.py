@@ -5,6 +5,7 @@ it were not; one turned by another angle, or for which a resolution is asked, is
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -242,9 +243,8 @@ class Raster:
 def opened(question: Question) -> Iterator[Raster]:
     """Open a raster; InputError says what is wrong with it, without its name."""
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
         try:
-            files = [stack.enter_context(rasterio.open(a)) for a in _addresses(question.raster)]
+            files = [stack.enter_context(_open(a)) for a in _addresses(question.raster)]
         except RasterioError as error:
             raise RequestError(f"cannot be opened as a raster: {_short(error)}") from error
         files = [part for file in files for part in _subdatasets(file, stack)]
@@ -260,14 +260,11 @@ def opened(question: Question) -> Iterator[Raster]:
         yield raster
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A picture without georeference is no reason for a warning."""
-    import warnings
-
+def _open(address: str) -> Any:
+    """Open a file; that a picture has no georeference is no reason for a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
+        return rasterio.open(address)
 
 
 def _addresses(raster: str) -> list[str]:
@@ -285,7 +282,7 @@ def _addresses(raster: str) -> list[str]:
 def _subdatasets(file: Any, stack: ExitStack) -> list[Any]:
     if file.count or not file.subdatasets:
         return [file]
-    found = [stack.enter_context(rasterio.open(address)) for address in file.subdatasets]
+    found = [stack.enter_context(_open(address)) for address in file.subdatasets]
     plain = [part for part in found if part.count == 1]
     if not plain:
         dates = max(part.count for part in found)

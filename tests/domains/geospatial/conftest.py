@@ -1,0 +1,78 @@
+"""A tiny model and small rasters."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+
+from foundation.domains.geospatial.network import Shape, SpectralTransformer
+from foundation.domains.geospatial.training import GeospatialTraining
+from foundation.spec import ModelSpec
+
+UTM = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    """A network of two small layers with random weights."""
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    network = SpectralTransformer(Shape(spectra=4, stem=16, width=16, layers=2, heads=2, ratio=2))
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    GeospatialTraining(network).save(folder)
+    return ModelSpec(
+        name="geospatial/tiny",
+        domain="geospatial",
+        adapter="foundation.domains.geospatial.adapter:SpectralEmbedder",
+        source=f"path:{folder}",
+        tasks=("embed",),
+        parameters=sum(weight.numel() for weight in network.parameters()),
+    )
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write pixels [bands, rows, columns] as a raster, in UTM zone 33 at 10 m unless said."""
+
+    def writer(name: str, pixels: Any, *, names: Any = None, **profile: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "driver": "GTiff",
+            "count": len(pixels),
+            "height": pixels.shape[1],
+            "width": pixels.shape[2],
+            "dtype": pixels.dtype,
+            "crs": "EPSG:32633",
+            "transform": UTM,
+            **profile,
+        }
+        with rasterio.open(path, "w", **settings) as file:
+            file.write(pixels)
+            if names:
+                file.descriptions = names
+        return path
+
+    return writer
+
+
+@pytest.fixture(scope="session")
+def ground() -> Callable[..., Any]:
+    """A smooth landscape of uint8 with a little noise [bands, rows, columns]."""
+    return _ground
+
+
+def _ground(rows: int, columns: int, bands: int = 3, seed: int = 0) -> Any:
+    random = np.random.default_rng(seed)
+    down, across = np.mgrid[0:rows, 0:columns]
+    waves = [
+        100 + 60 * np.sin(down / (9 + 5 * b)) * np.cos(across / (13 + 3 * b)) for b in range(bands)
+    ]
+    return (np.stack(waves) + random.normal(0, 4, (bands, rows, columns))).clip(1, 254).astype("u1")
