@@ -15,7 +15,11 @@ def text() -> str:
 def _groups() -> str:
     return "\n".join(
         textwrap.fill(
-            f"{name:<12}{', '.join(choices)}", 98, initial_indent="  ", subsequent_indent=" " * 14
-        )
+            f"{name:<12}{', '.join(choices)}",
+            98,
+            initial_indent="  ",
+            subsequent_indent=" " * 14,
+            break_on_hyphens=False,
+        )  # fmt: skip
         for name, choices in groups().items()
     )
