@@ -20,6 +20,6 @@ def _groups() -> str:
             initial_indent="  ",
             subsequent_indent=" " * 14,
             break_on_hyphens=False,
-        )  # fmt: skip
+        )
         for name, choices in groups().items()
     )
