@@ -152,15 +152,15 @@ class TextToImage:
         from foundation.domains.image.schedulers import scheduler
 
         first = batch[0]
-        self.pipe.scheduler = self._plain
-        if first.scheduler is not None:
-            self.pipe.scheduler = scheduler(first.scheduler, self._plain)
         scale_loras(self.pipe, self._loras, first.lora)
         if first.negative is not None:
             given = {**given, "negative_prompt": [str(request.negative) for request in batch]}
         # One generator a picture, on the CPU: the same noise whatever the batch or the device.
         generators = [torch.Generator().manual_seed(seed) for seed in seeds(batch, draws)]
         with quiet():
+            self.pipe.scheduler = self._plain
+            if first.scheduler is not None:
+                self.pipe.scheduler = scheduler(first.scheduler, self._plain)
             made = self.pipe(
                 prompt=[request.prompt for request in batch],
                 generator=generators,

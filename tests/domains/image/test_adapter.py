@@ -210,18 +210,18 @@ def test_a_png_says_how_it_was_drawn_and_redraws_it(tiny, tmp_path):
     rows = results.table().to_pylist()
     assert [row["output"] for row in rows] == ["images/000000.png", "images/000001.png"]
     png = tmp_path / "one" / "images" / "000001.png"
-    told = json.loads(Image.open(png).text["foundation"])
+    with Image.open(png) as picture:
+        told, before = json.loads(picture.text["foundation"]), np.asarray(picture).astype(int)
     assert told["prompt"] == "a bird"
     assert told["model"] == "image/sd"
     assert told["revision"]
     again = model.generate(input=str(png), folder=tmp_path / "two", seed=99)
     assert len(again.table()) == 1
-    redrawn = Image.open(tmp_path / "two" / "images" / "000000.png")
-    assert redrawn.size == (32, 40)
-    before = np.asarray(Image.open(png)).astype(int)
-    assert np.abs(np.asarray(redrawn).astype(int) - before).max() <= 1
-    sheet = Image.open(tmp_path / "one" / "contact.png")
-    assert sheet.width > 2 * 160
+    with Image.open(tmp_path / "two" / "images" / "000000.png") as redrawn:
+        assert redrawn.size == (32, 40)
+        assert np.abs(np.asarray(redrawn).astype(int) - before).max() <= 1
+    with Image.open(tmp_path / "one" / "contact.png") as sheet:
+        assert sheet.width > 2 * 160
     html = results._repr_html_()
     assert html.count("<img") == 2
     assert "a bird" in html
