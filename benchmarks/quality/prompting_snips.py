@@ -2,23 +2,22 @@
 
     python benchmarks/quality/prompting_snips.py --texts 70
 
-The same texts for each way: `raw` takes the label whose words follow likeliest, with no example and
-nothing calibrated; `calibrated` adds contextual calibration; `examples` shows the 8 most similar of
-8 sentences an intent as well, and calibrates on them. Writes results/prompting_snips.json.
+Each text both ways, one after the other, so that a run that is stopped early is a fair comparison
+of what it did: `raw` takes the label whose words follow likeliest, with no example and nothing
+calibrated; `examples` is task.method=prompt with 8 sentences an intent, of which the 8 most similar
+are shown, and contextual calibration. Writes results/prompting_snips.json after every text.
 """
 
 import argparse
-import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from foundation import registry
-from foundation.domains.language import corpora, metrics
-from foundation.domains.language.inputs import TEMPLATES, Classify
+from foundation.domains.language import corpora
+from foundation.domains.language.inputs import TEMPLATES
 from foundation.domains.language.labels import spoken
-from foundation.domains.language.prompting import _answer, after, prompter
+from foundation.domains.language.prompting import Prompter, _answer, after
 from foundation.durable import write_json
 from foundation.model import Model
 from foundation.placement import place
@@ -40,47 +39,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=70)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", default="auto")
     given = parser.parse_args()
-    model = Model(registry.spec("language/smollm2-135m"), place("cpu", "auto"))
+    model = Model(registry.spec("language/smollm2-135m"), place("cpu", given.dtype))
     adapter = model.adapter
     train, test = corpora.read("snips")
-    test = corpora.first(test, given.texts)
     names = sorted({sentence.label for sentence in train})
     labels = spoken(names)
-    say = dict(zip(names, labels, strict=True))
     some = corpora.draw(train, 8, (given.seed, 0))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "few.jsonl"
-        rows = [json.dumps({"text": s.text, "label": say[s.label]}) for s in some]
-        path.write_text("\n".join(rows))
-        zero = prompter(adapter.model, adapter.script, Classify("x", labels=labels))
-        few = prompter(
-            adapter.model, adapter.script, Classify("x", labels=labels, examples=str(path))
-        )
-    targets = np.array([labels.index(say[sentence.label]) for sentence in test])
-    ways = {
-        "raw": lambda text: raw(adapter, text, labels),
-        "calibrated": zero.probabilities,
-        "examples": few.probabilities,
-    }
-    found: dict[str, object] = {}
-    for name, way in ways.items():
-        scores = np.array([way(sentence.text) for sentence in test])
-        right = scores.argmax(1) == targets
-        half = 1.96 * float(np.sqrt(right.mean() * (1 - right.mean()) / len(right)))
-        found[name] = {"accuracy": float(right.mean()), "half_width_95": half}
-        if name != "raw":
-            found[name]["ece"] = metrics.calibration_error(metrics.reliability(scores, targets, 10))  # type: ignore[index]
-        print(name, found[name], flush=True)
-    write_json(
-        RESULTS,
-        {
-            "command": "python benchmarks/quality/prompting_snips.py",
-            "seed": given.seed,
-            "texts": given.texts, "metrics": found, "scale": few.scale, "dtype": model.dtype,
-            "versions": versions(), "machine": machine(),
+    pairs = tuple((s.text, labels[names.index(s.label)]) for s in some)
+    few = Prompter(adapter.model, adapter.script, pairs, labels, 8, TEMPLATES)
+    right: dict[str, list[bool]] = {"raw": [], "examples": []}
+    for sentence in corpora.first(test, given.texts):
+        wanted = names.index(sentence.label)
+        scores = {
+            "raw": raw(adapter, sentence.text, labels),
+            "examples": few.probabilities(sentence.text),
+        }
+        for way, each in scores.items():
+            right[way].append(int(np.argmax(each)) == wanted)
+        write_json(RESULTS, record(right, model, vars(given)))
+    print({way: float(np.mean(each)) for way, each in right.items()})
+
+
+def record(
+    right: dict[str, list[bool]], model: Model, given: dict[str, object]
+) -> dict[str, object]:
+    """Accuracies, and the paired difference with its interval at 95 %."""
+    found = {way: float(np.mean(each)) for way, each in right.items()}
+    apart = np.array(right["examples"], float) - np.array(right["raw"], float)
+    half = 1.96 * float(apart.std() / len(apart) ** 0.5)
+    return {
+        "command": "python benchmarks/quality/prompting_snips.py",
+        "settings": given,
+        "texts": len(apart),
+        "accuracy": found,
+        "difference": {
+            "mean": float(apart.mean()), "low": float(apart.mean()) - half,
+            "high": float(apart.mean()) + half,
         },
-    )  # fmt: skip
+        "dtype": model.dtype,
+        "versions": versions(),
+        "machine": machine(),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Tag:
     """
 
     text: str
-    examples: str
+    examples: str | None = None
     labels: Sequence[str] | None = None
     method: str = "auto"
     shots: int = 8
@@ -54,6 +54,8 @@ class Tag:
         if self.labels is not None:
             given = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
             object.__setattr__(self, "labels", tuple(map(str, given)))
+        if self.examples is None:
+            raise RequestError("tag needs task.examples=<file of texts and their spans>")
         # A file that cannot be used is found before any weights are loaded.
         _ = tagged(self.examples, self.labels)
         check_text("text", self.text)
@@ -63,11 +65,12 @@ class Tag:
             )
 
 
-def tagged(path: str, labels: Sequence[str] | None) -> tuple[Tagged, tuple[str, ...]]:
+def tagged(path: str | None, labels: Sequence[str] | None) -> tuple[Tagged, tuple[str, ...]]:
     """The texts and spans of a file, of `labels` only, and all labels, sorted.
 
     RequestError where nothing can be learned from it.
     """
+    assert path is not None  # Tag saw to it
     file = Path(path).expanduser()
     tables.check_exists(file, _SETTING)
     examples = _read(file, file.stat().st_mtime_ns)
