@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foundation.adapter import Output
-from foundation.domains.molecule.choosing import choose
+from foundation.decoding.choice import Choice, choose
 from foundation.domains.molecule.inputs import Generate
 from foundation.domains.molecule.plans import Plan, plan
 from foundation.domains.molecule.scripts import Script
@@ -47,12 +47,11 @@ class Sampling:
         self._steps = np.zeros(count, dtype=np.int64)
         self._seed = 0
         self._likelihood = np.zeros(count)
-        self._temperature = torch.ones(count, 1)
-        self._top_p = torch.ones(count, 1)
+        self._choices = [Choice()] * count
 
     def insert(self, slot: int, request: Generate, draws: Draws) -> None:
         self._seed, self._ids[slot], self._steps[slot] = draws.seed, draws.ids[0], 0
-        self._temperature[slot], self._top_p[slot] = request.temperature, request.top_p
+        self._choices[slot] = Choice(request.temperature, top_p=request.top_p)
         self._plans[slot] = plan(request, draws)
         self._likelihood[slot] = 0.0
         self._follow(slot, None)
@@ -73,7 +72,7 @@ class Sampling:
         here = np.arange(len(self._length))
         logits = self._stepper.step(torch.from_numpy(self._tokens[here, self._length - 1]))
         uniform = Draws(self._seed, self._ids.tolist()).uniform(self._steps.tolist())
-        chosen = choose(logits, self._temperature, self._top_p, uniform)
+        chosen = choose(logits, torch.from_numpy(uniform), self._choices).numpy()
         # Where the prompt goes on, its own token takes the place of the drawn one.
         forced = self._length < self._forced
         chosen = np.where(forced, self._tokens[here, self._length % self._script.longest], chosen)

@@ -10,11 +10,11 @@ from foundation.domains.molecule import training
 from foundation.domains.molecule.stepper import Stepper
 from foundation.domains.molecule.tokenizer import BEGIN, END, RANDOM
 
-DRAWN = 256  # molecules drawn a step
-RANDOMISED = 64  # of them, as randomised SMILES, which scaffolds are decorated by
+DRAWN = 128  # molecules drawn a step
+RANDOMISED = 32  # of them, as randomised SMILES, which scaffolds are decorated by
 LONGEST = 48  # tokens; what is longer goes unpunished
-PUNISHED = 48  # invalid molecules a step that are learnt from, at most
-WEIGHT = 1.0  # nats a token that an invalid share of 1 costs
+PUNISHED = 24  # invalid molecules a step that are learnt from, at most
+WEIGHT = 0.1  # nats a token that an invalid share of 1 costs
 
 
 class ValidTraining(training.SmilesTraining):

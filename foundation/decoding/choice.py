@@ -51,8 +51,10 @@ def choose(
     weights = torch.softmax(logits / temperature.clamp(min=1e-6), dim=-1)
     weights = _narrowed(weights, choices)
     total = weights.cumsum(dim=-1)
-    points = uniform[:, None] * total[:, -1:]
-    drawn = (total <= points).sum(dim=-1).clamp(max=logits.shape[-1] - 1)
+    last = total[:, -1:]
+    # Below the last sum even where the product is rounded up: no token of weight 0 is ever drawn.
+    points = torch.minimum(uniform[:, None] * last, torch.nextafter(last, torch.zeros(1)))
+    drawn = (total <= points).sum(dim=-1)
     return torch.where(temperature[:, 0] == 0, best, drawn)
 
 

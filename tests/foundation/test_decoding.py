@@ -282,6 +282,23 @@ def test_a_banned_token_is_not_drawn_whatever_the_number(
     assert choose(logits, uniform, [Choice(top_p=top_p)]).item() != banned
 
 
+def test_the_largest_random_number_draws_a_token_that_has_weight() -> None:
+    logits = torch.full((1, 9), -torch.inf)
+    logits[0, :3] = torch.tensor([0.1, 0.7, 0.4])
+    assert choose(logits, torch.tensor([1 - 2**-24]), [Choice()]).item() == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31), st.floats(0.05, 1.0), st.floats(0, 1, exclude_max=True, width=32))
+def test_no_token_outside_the_nucleus_is_drawn(seed: int, top_p: float, number: float) -> None:
+    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(seed)) * 4
+    weights = torch.softmax(logits, -1)[0]
+    ranks = weights.argsort(descending=True)
+    inside = ranks[: int((weights[ranks].cumsum(0) < top_p).sum()) + 1].tolist()
+    uniform = torch.tensor([number], dtype=torch.float32).clamp(max=1 - 2**-24)
+    assert choose(logits, uniform, [Choice(top_p=top_p)]).item() in inside
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"temperature": -1}, {"temperature": "x"}, {"top_p": 0}, {"top_p": 2}, {"top_k": -1},

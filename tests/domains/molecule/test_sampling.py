@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from foundation.adapter import Output
-from foundation.domains.molecule.choosing import choose
 from foundation.domains.molecule.inputs import Generate
 from foundation.domains.molecule.plans import Prompt
 from foundation.domains.molecule.tokenizer import END, RANDOM
@@ -129,35 +126,3 @@ def test_a_row_given_up_leaves_its_slot_free(starter: Any) -> None:
     while not ended:
         ended = list(slots.step())
     assert ended[0][0] == 0
-
-
-def test_frequencies_follow_the_distribution() -> None:
-    weights = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    uniform = ((np.arange(4000) + 0.5) / 4000).astype(np.float32)
-    rows = torch.log(weights).expand(4000, 4)
-    ones = torch.ones(4000, 1)
-    counts = np.bincount(choose(rows, ones, ones, uniform), minlength=4) / 4000
-    assert counts == pytest.approx(weights.numpy(), abs=1e-3)
-    cold = np.bincount(choose(rows, ones / 2, ones, uniform), minlength=4) / 4000
-    assert cold == pytest.approx((weights**2 / (weights**2).sum()).numpy(), abs=1e-3)
-    nucleus = np.bincount(choose(rows, ones, ones * 0.75, uniform), minlength=4) / 4000
-    assert nucleus == pytest.approx([0.625, 0.375, 0, 0], abs=1e-3)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.floats(0.05, 1.0), st.floats(0, 1, exclude_max=True, width=32))
-def test_no_token_outside_the_nucleus_is_drawn(seed: int, top_p: float, point: float) -> None:
-    logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(seed)) * 4
-    ones = torch.ones(1, 1)
-    weights = torch.softmax(logits, -1)[0]
-    ranks = weights.argsort(descending=True)
-    inside = ranks[: int((weights[ranks].cumsum(0) < top_p).sum()) + 1].tolist()
-    chosen = choose(logits, ones, ones * top_p, np.array([point], dtype=np.float32))
-    assert int(chosen[0]) in inside
-
-
-def test_the_largest_random_number_draws_a_token_that_has_weight() -> None:
-    logits = torch.full((1, 9), -torch.inf)
-    logits[0, :3] = torch.tensor([0.1, 0.7, 0.4])
-    most = np.array([1 - 2**-24], dtype=np.float32)
-    assert choose(logits, torch.ones(1, 1), torch.ones(1, 1), most)[0] == 2
