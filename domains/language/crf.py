@@ -48,7 +48,8 @@ class Tags:
     @property
     def begins(self) -> "NDArray[np.bool_]":
         """[tags]: whether a text may begin with it."""
-        return self.follows[0]
+        first: NDArray[np.bool_] = self.follows[0]
+        return first
 
 
 @dataclass(frozen=True)
@@ -212,4 +213,5 @@ def _likelihood(
         now = torch.where(here[:, None], after / size[:, None], now)
     own = (scores.gather(-1, gold[..., None])[..., 0] * real).sum()
     own = own + (pairs[gold[:, :-1], gold[:, 1:]] * real[:, 1:]).sum()
-    return own - total.sum()
+    found: torch.Tensor = own - total.sum()
+    return found

@@ -1,5 +1,6 @@
 """`suite=banking77`, `snips`, `calibration`: labels from few examples, beside plain baselines."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from foundation.domains.language.labels import spoken
 from foundation.domains.language.regression import log_softmax, regress
 from foundation.domains.language.views import Views
 from foundation.domains.language.words import WordFeatures
+from foundation.durable import write_json
 from foundation.errors import InputError
 from foundation.model import Model
 
@@ -24,14 +26,26 @@ Probabilities = Callable[..., "NDArray[np.float64]"]
 def run(
     model: Model, suite: Mapping[str, Any], folder: Path, seed: int, report: Callable[..., None]
 ) -> dict[str, Any]:
-    """Accuracy and ECE over draws of `suite.each` examples a label, and from all of them."""
-    measured: dict[str, list[float]] = {}
-    for number, (_, found) in enumerate(_draws(model, suite, seed, None)):
-        for name, (probabilities, targets) in found.items():
-            for key, value in _figures(probabilities, targets).items():
-                measured.setdefault(f"{key}{name}", []).append(value)
-        report(number + 1)
-    return {name: metrics.interval(values) for name, values in sorted(measured.items())}
+    """Accuracy and ECE over draws of `suite.each` examples a label, and from all of them.
+
+    The figures of each draw are kept in `folder/draws.json`, from which a resumed suite goes on.
+    """
+    path = folder / "draws.json"
+    draws: list[dict[str, float]] = json.loads(path.read_text()) if path.is_file() else []
+    for found in _draws(model, suite, seed, skip=len(draws)):
+        draws.append(
+            {
+                f"{key}{name}": value
+                for name, (probabilities, targets) in found.items()
+                for key, value in _figures(probabilities, targets).items()
+            }
+        )
+        write_json(path, draws)
+        report(len(draws))
+    names = sorted({name for draw in draws for name in draw})
+    return {
+        name: metrics.interval([draw[name] for draw in draws if name in draw]) for name in names
+    }
 
 
 def calibration(
@@ -44,7 +58,7 @@ def calibration(
     for corpus in suite["corpora"]:
         kept: dict[str, list[Any]] = {}
         one = {**suite, "corpus": corpus, "full": False}
-        for number, (_, by_name) in enumerate(_draws(model, one, seed, suite["bins"])):
+        for number, by_name in enumerate(_draws(model, one, seed)):
             for name, pair in by_name.items():
                 kept.setdefault(name, []).append(pair)
             report(number + 1)
@@ -68,9 +82,9 @@ def _figures(
 
 
 def _draws(
-    model: Model, suite: Mapping[str, Any], seed: int, bins: int | None
-) -> Iterator[tuple[int, dict[str, tuple[Any, Any]]]]:
-    """Of each draw: method -> probabilities and targets of the test sentences."""
+    model: Model, suite: Mapping[str, Any], seed: int, skip: int = 0
+) -> Iterator[dict[str, tuple[Any, Any]]]:
+    """Of each draw but the first `skip`: method -> probabilities and targets of the test."""
     import numpy as np
 
     train, test = corpora.read(suite["corpus"])
@@ -78,14 +92,14 @@ def _draws(
     labels = sorted({sentence.label for sentence in train})
     numbers = {label: number for number, label in enumerate(labels)}
     chosen = [corpora.draw(train, suite["each"], (seed, n)) for n in range(suite["draws"])]
-    seen = _Seen(model, [s for some in chosen for s in some] + test)
+    seen = _Seen(model, [s for some in chosen[skip:] for s in some] + test)
     names = seen.of_texts(spoken(labels))
     targets = np.array([numbers[sentence.label] for sentence in test])
     asked = seen.views(test)
     sizes: list[tuple[str, list[Sentence]]] = [("", some) for some in chosen]
     if suite.get("full"):
         sizes.append(("_full", train))
-    for number, (size, some) in enumerate(sizes):
+    for size, some in sizes[skip:]:
         wanted = [numbers[sentence.label] for sentence in some]
         shown = seen.views(some)
         found = {
@@ -93,7 +107,7 @@ def _draws(
             "_frozen_head": _linear(shown, asked, np.array(wanted), len(labels)),
             "_bag_of_words": _bag(shown.texts, asked.texts, np.array(wanted), len(labels)),
         }
-        yield number, {f"{name}{size}": (found[name], targets) for name in found}
+        yield {f"{name}{size}": (found[name], targets) for name in found}
 
 
 class _Seen:
