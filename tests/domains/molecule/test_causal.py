@@ -57,7 +57,7 @@ def gpt2(vocabulary: int) -> Any:
 
 def gpt_neo(vocabulary: int) -> Any:
     config = GPTNeoConfig(
-        vocab_size=vocabulary, hidden_size=32, num_layers=2, num_heads=4, window_size=32,
+        vocab_size=vocabulary, hidden_size=32, num_layers=2, num_heads=4, window_size=64,
         attention_types=[[["global", "local"], 1]], max_position_embeddings=64,
         bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
