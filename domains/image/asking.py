@@ -1,6 +1,5 @@
 """Scenes -> prompts and what the judge is to look for: all that joins the two sides."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from foundation.domains.image import drawing, scenes
@@ -32,11 +31,12 @@ def ask(split: str, skill: str, number: int, seed: int) -> Asked:
     numbers = iter(Draws(seed, [number]).uniform(3, (NUMBERS,))[0].tolist())
     scene = scenes.compose(skill, split, numbers)
     prompt = caption(scene, numbers)
-    return Asked(skill, prompt, expect(scene), scene, tuple(_rest(numbers)))
+    return Asked(skill, prompt, expect(scene), scene, tuple(numbers))
 
 
 def expect(scene: Scene) -> Expected:
     """What a scene's caption asks for, and no more than it says."""
+    wanted: tuple[Wanted, ...]
     if scene.skill == "count":
         wanted = (_wanted(scene.kinds[0], scene, len(scene.kinds)),)
     else:
@@ -52,7 +52,3 @@ def expect(scene: Scene) -> Expected:
 def _wanted(kind: Kind, scene: Scene, count: int) -> Wanted:
     colour = kind.colour if scene.tells_colour else None
     return Wanted(kind.shape, colour, kind.size if scene.tells_size else None, count)
-
-
-def _rest(numbers: Iterator[float]) -> Iterator[float]:
-    yield from numbers

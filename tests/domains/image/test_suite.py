@@ -59,7 +59,7 @@ def test_it_runs_a_model_and_writes_each_verdict(tiny, tmp_path):
     assert told["pictures"] == seen[-1] == 12
     assert 0 <= told["score"]["mean"] < 0.5  # it is untrained
     assert {*told["nearest_caption"]} == {*told["chance"]} == {"score", *SKILLS}
-    rows = list(csv.DictReader((tmp_path / "verdicts.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "verdicts.csv").read_text().splitlines()))
     assert len(rows) == 12
     assert {row["skill"] for row in rows} == set(SKILLS)
     assert all(row["reason"] for row in rows if row["right"] == "false")
