@@ -10,6 +10,7 @@ DOMAIN = Domain(
     noun="scenes",
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
+    suites={"geo": f"{_HERE}.suite:run"},
     tasks={
         "embed": Task(
             request=f"{_HERE}.inputs:Embed",

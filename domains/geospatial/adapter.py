@@ -1,6 +1,7 @@
 """The starter behind the core's interface."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,12 @@ class SpectralEmbedder:
             found = self.network(*(x.to(self._device) for x in (pixels, bands, distance)))
             wholes, patches = (vectors.float().cpu().numpy() for vectors in found)
         return wholes, patches
+
+    def with_network(self, network: "SpectralTransformer") -> "SpectralEmbedder":
+        """The same place and precision with another network, to compare with."""
+        other = copy(self)
+        other.network = network.eval().to(self._device)
+        return other
 
     def close(self) -> None:
         del self.network

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from foundation.errors import InputError, UnknownName
 
 FOLDER = Path(__file__).parent / "instruments"
+NEAR = {"nir": "nir8", "nir8": "nir", "swir1": "swir16", "swir2": "swir22"}
+"""Plain names, and what they are looked for as by a sensor that has no band of the name."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ class Sensor:
     resolution: float | None = None
 
     def band(self, name: str) -> Band:
-        """The band of a name or common name; case aside, and B2 is B02."""
-        for band in self.bands:
-            if plain(name) in (plain(band.name), plain(band.common or "")):
-                return band
+        """The band of a name or common name; case aside, B2 is B02, and nir the one there is."""
+        for wanted in (plain(name), NEAR.get(plain(name))):
+            for band in self.bands:
+                if wanted in (plain(band.name), plain(band.common or "")):
+                    return band
         raise UnknownName("band", name, [b.name for b in self.bands], f"of sensor {self.name}")
 
 

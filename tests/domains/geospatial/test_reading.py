@@ -141,6 +141,8 @@ def test_bands_are_matched_by_name_and_only_aloud_by_position() -> None:
     unnamed = match([Layer(None)] * 4, "uint8")
     assert [band.name for band in unnamed.bands] == ["red", "green", "blue", "nir"]
     assert "4 unnamed" in str(unnamed.assumed)
+    landsat = match([Layer(None)] * 6, "uint8")
+    assert [band.name for band in landsat.bands] == ["B1", "B2", "B3", "B4", "B5", "B7"]
     told = match([Layer(None)] * 2, "uint16", "sentinel-2", ["B12", None])
     assert told.layers == (0,)
     assert told.bands[0].name == "B12"
