@@ -38,12 +38,15 @@ def main(words: Sequence[str] | None = None) -> None:
     suite = kinds.add_parser("humaneval")
     suite.add_argument("--run", type=Path, required=True)
     suite.add_argument("--name", required=True)
+    suite.add_argument("--cpu-seconds", type=float, help="what /proc said of the run's process")
+    suite.add_argument("--note", help="what else ran beside it")
     suffixes = kinds.add_parser("suffixes")
     suffixes.add_argument("--data", type=Path, required=True)
     suffixes.add_argument("--limit", type=int, default=100)
     chosen = parser.parse_args(words)
     if chosen.kind == "humaneval":
-        print(save(chosen.name, of_run(chosen.run)))
+        beside = {"cpu_seconds": chosen.cpu_seconds, "note": chosen.note}
+        print(save(chosen.name, {**of_run(chosen.run), **beside}))
     else:
         print(save("code_suffixes", of_suffixes(chosen.data, chosen.limit)))
 
@@ -82,7 +85,7 @@ def of_suffixes(data: Path, limit: int) -> dict[str, Any]:
     hole = "<|hole|>"
     prompts = [problem["prompt"] + hole + problem["suffix"] for problem in problems[::every]]
     model = fm.load(MODEL)
-    results = model.complete(prompts=prompts[:limit], hole=hole, max_tokens=128)
+    results = model.complete(prompts=prompts[:limit], hole=hole, max_tokens=64)
     rows = results.table().to_pylist()
     return {
         "command": f"python -m benchmarks.code_completions suffixes --limit {limit}",
