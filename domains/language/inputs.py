@@ -9,6 +9,8 @@ from foundation.domains.language.examples import labelled
 from foundation.errors import RequestError
 from foundation.values import check_text, check_whole, texts
 
+LONGEST = 1_000_000
+"""Characters of a text that gets a label or spans."""
 METHODS = ("auto", "prompt", "head")
 TEMPLATES = ("Text: {text}\nLabel: {label}", "{text}\nThis is about {label}")
 
@@ -117,7 +119,16 @@ class Classify:
         # A file that cannot be used is found before any weights are loaded.
         _ = labelled(self.examples, self.labels)
         object.__setattr__(self, "templates", _templates(self.templates))
-        check_text("text", self.text)
+        check_whole_text(self.text)
+
+
+def check_whole_text(text: Any) -> None:
+    """A text that is looked at as a whole: not blank, and of at most LONGEST characters."""
+    check_text("text", text)
+    if len(text) > LONGEST:
+        raise RequestError(
+            f"text has {len(text):,} characters, at most {LONGEST:,}: cut it into parts"
+        )
 
 
 def _labels(values: Any) -> tuple[str, ...]:

@@ -10,14 +10,12 @@ from typing import Any
 from foundation import tables
 from foundation.adapter import Output
 from foundation.domains.language.files import TEXT_COLUMNS
+from foundation.domains.language.inputs import METHODS, check_whole_text
 from foundation.domains.language.spans import OUTSIDE, Span, from_tags, problem
 from foundation.errors import RequestError
 from foundation.tables import Record
-from foundation.values import check_text, check_whole
+from foundation.values import check_whole
 
-METHODS = ("auto", "prompt", "head")
-LONGEST = 1_000_000
-"""Characters of a text."""
 _SETTING = "task.examples"
 _SPANS = ("spans", "entities")
 Tagged = tuple[tuple[str, tuple[Span, ...]], ...]
@@ -58,11 +56,7 @@ class Tag:
             raise RequestError("tag needs task.examples=<file of texts and their spans>")
         # A file that cannot be used is found before any weights are loaded.
         _ = tagged(self.examples, self.labels)
-        check_text("text", self.text)
-        if len(self.text) > LONGEST:
-            raise RequestError(
-                f"text has {len(self.text):,} characters, at most {LONGEST:,}: cut it into parts"
-            )
+        check_whole_text(self.text)
 
 
 def tagged(path: str | None, labels: Sequence[str] | None) -> tuple[Tagged, tuple[str, ...]]:

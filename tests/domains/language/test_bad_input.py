@@ -101,7 +101,13 @@ def test_texts_of_no_use_are_rows_with_their_reasons(
     path.write_text("\n".join([*lines, '{"text": "' + long + '"}']))
     wanted = {1: "a lone surrogate", 2: "an empty text", 3: "an empty text", 4: "no JSON object"}
     runs = [
-        (causal_folder, "smollm2-135m", "classify", few, "10,200,000 characters are more"),
+        (
+            causal_folder,
+            "smollm2-135m",
+            "classify",
+            few,
+            "10,200,000 characters, at most 1,000,000",
+        ),
         (encoder_folder, "minilm", "tag", spans, "10,200,000 characters, at most 1,000,000"),
         (causal_folder, "smollm2-135m", "tag", spans, "10,200,000 characters, at most 1,000,000"),
     ]
