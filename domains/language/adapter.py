@@ -117,6 +117,7 @@ class CausalText:
         if key not in self._classifiers:
             if request.method == "head" and request.examples is None:
                 raise RequestError("task.method=head needs task.examples=<file> to be fitted to")
+            ways: dict[str, Callable[..., Prompter | Headed]]
             ways = {"prompt": prompter, "head": headed}
             if request.method != "auto":
                 ways = {request.method: ways[request.method]}

@@ -63,7 +63,7 @@ def calibration(
                 kept.setdefault(name, []).append(pair)
             report(number + 1)
         for name, pairs in kept.items():
-            bins = [metrics.reliability(*pair, suite["bins"]) for pair in pairs]
+            bins = [metrics.reliability(one, other, suite["bins"]) for one, other in pairs]
             errors = [metrics.calibration_error(each) for each in bins]
             together = [np.concatenate(parts) for parts in zip(*pairs, strict=True)]
             found[f"ece_{corpus}{name}"] = metrics.interval(errors)

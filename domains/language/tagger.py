@@ -98,8 +98,8 @@ def fit(encoder: Encoder, examples: Sequence[Tagged], labels: Sequence[str]) -> 
     known: dict[str, int] = {}
     dense = [np.zeros((len(each), encoder.width), dtype=np.float32) for each in parts]
     for group in encoder.passes(texts, parts):
-        for window, rows in zip(group, encoder.features(group), strict=True):
-            dense[window.text][window.units] = rows
+        for window, vectors in zip(group, encoder.features(group), strict=True):
+            dense[window.text][window.units] = vectors
     middle = np.concatenate(dense).mean(0)
     sparse = [_learned(text, each, known) for text, each in zip(texts, parts, strict=True)]
     rows = [
