@@ -134,5 +134,5 @@ def test_a_lone_surrogate_that_was_typed_is_a_row(
         b"task.texts=['\xed\xa0\x80',aa]".decode(errors="surrogateescape"),
     )  # fmt: skip
     assert code == 0
-    assert "1 inputs refused" in line
+    assert "1 input refused" in line
     assert "lone surrogate" in str(rows(tmp_path)[0]["reason"])
