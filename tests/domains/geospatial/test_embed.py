@@ -70,7 +70,8 @@ def test_the_files_of_a_scene_lie_where_the_scene_lies(
     assert geo["version"] == "1.1.0"
     boxes = table["bbox"].to_pylist()
     assert 14.9 < boxes[0]["xmin"] < boxes[0]["xmax"] < 15.1
-    assert Image.open(tmp_path / "run/map.png").size[0] >= 26
+    with Image.open(tmp_path / "run/map.png") as picture:
+        assert picture.size[0] >= 26
     pooled = np.array(table["embedding"].to_pylist()).mean(0)
     np.testing.assert_allclose(row["embedding"], pooled, atol=1e-5)
 
