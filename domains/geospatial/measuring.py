@@ -49,7 +49,8 @@ def ranks(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[np.int64]:
 def distances(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
     """1 - cosine of rows, each set centred."""
     one, other = (_unit(x - x.mean(0)) for x in (one, other))
-    return 1 - (one * other).sum(-1)
+    apart: NDArray[np.float64] = 1 - (one * other).sum(-1)
+    return apart
 
 
 def better_than(scores: NDArray[Any], changed: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -62,4 +63,7 @@ def better_than(scores: NDArray[Any], changed: NDArray[np.bool_]) -> NDArray[np.
 
 def _unit(rows: NDArray[Any]) -> NDArray[np.float64]:
     rows = np.asarray(rows, np.float64)
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    unit: NDArray[np.float64] = rows / np.maximum(
+        np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12
+    )
+    return unit

@@ -130,7 +130,7 @@ class SpectralTransformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
         with torch.no_grad():
-            self.spectra.mix[2].weight *= 1.5
+            self.spectra.mix[2].get_parameter("weight").mul_(1.5)
 
     def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels [rows, bands, height, width] in standard deviations -> the vectors of the wholes

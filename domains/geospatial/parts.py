@@ -143,7 +143,8 @@ class RasterParts:
     def _counts(self, pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many pixels [side, side] of each patch are true."""
         count = self.side // self.patch
-        return pixels.reshape(count, self.patch, count, self.patch).sum((1, 3))
+        counts: NDArray[np.int64] = pixels.reshape(count, self.patch, count, self.patch).sum((1, 3))
+        return counts
 
     def add(self, number: int, output: Output) -> None:
         """Take a window's vector [units] and its patches' [side / patch, side / patch, units]."""

@@ -250,7 +250,7 @@ def _held() -> int:
         return held
     tensors = [each for each in gc.get_objects() if issubclass(type(each), torch.Tensor)]
     # A tensor packed for oneDNN has no storage that could be asked.
-    packed = sum(each.nbytes for each in tensors if each.layout is torch._mkldnn)
+    packed: int = sum(each.nbytes for each in tensors if each.layout is torch._mkldnn)
     storages = [each.untyped_storage() for each in tensors if each.layout is not torch._mkldnn]
     sizes: dict[int, int] = {s.data_ptr(): s.nbytes() for s in storages}
     return held + packed + sum(sizes.values())
