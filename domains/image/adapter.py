@@ -83,7 +83,7 @@ class TextToImage:
         for row, (request, picture, seed) in enumerate(
             zip(batch, pictures, seeds(batch, draws), strict=True)
         ):
-            value, reason = _checked(picture)
+            value, why = _checked(picture)
             extra = {
                 "image_seed": seed,
                 "width": picture.shape[1],
@@ -97,7 +97,7 @@ class TextToImage:
                 "cut": cut(self.pipe, self._taken, request.prompt),
             }
             usage = {"images": 1.0, "steps": float(given["num_inference_steps"])}
-            yield row, Output(value, reason, extra=extra, usage=usage)
+            yield row, Output(value, why, extra=extra, usage=usage)
 
     def savers(self) -> Sequence[str]:
         """Ways to need less memory, mildest first."""
@@ -119,7 +119,9 @@ class TextToImage:
             name: getattr(request, name) or self._options.get(name)
             for name in ("width", "height", "steps")
         }
-        given = {name: wanted[name] for name in ("width", "height") if wanted[name] is not None}
+        given: dict[str, Any] = {
+            name: wanted[name] for name in ("width", "height") if wanted[name] is not None
+        }
         check_size(self.pipe, given, self._options.get("sides"))
         steps = wanted["steps"] or self._taken.get("num_inference_steps")
         given["num_inference_steps"] = steps

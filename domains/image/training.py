@@ -44,15 +44,16 @@ class PictureTraining:
     def __init__(self, shape: network.Shape, parts: dict[str, nn.Module], words: Any) -> None:
         self.shape, self.words = shape, words
         self.parts = nn.ModuleDict(parts)
-        averaged = deepcopy(self.parts).requires_grad_(False).eval()
+        self.averaged = deepcopy(self.parts).requires_grad_(False).eval()
         self.whole = nn.ModuleDict(
-            {"parts": self.parts, "averaged": averaged, "shows": _Shows(shape.width)}
+            {"parts": self.parts, "averaged": self.averaged, "shows": _Shows(shape.width)}
         )
         self.whole.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        for each in (self.parts, averaged):
-            each["transformer"].set_attn_processor(Attended())
-        middle = parts["transformer"].blocks[shape.depth // 2]  # type: ignore[index,union-attr]
-        middle.register_forward_hook(self._keep)
+        for each in (self.parts, self.averaged):
+            painter: Any = each["transformer"]
+            painter.set_attn_processor(Attended())
+        painter = self.parts["transformer"]
+        painter.blocks[shape.depth // 2].register_forward_hook(self._keep)
         self._kept: Tensor | None = None
 
     @classmethod
@@ -99,7 +100,7 @@ class PictureTraining:
         say little about the difference between a star and a cross.
         """
         if not self.whole.training:
-            return self._error(self.whole["averaged"], batch, _generator(batch)), len(batch["mask"])
+            return self._error(self.averaged, batch, _generator(batch)), len(batch["mask"])
         self._average()
         error = self._error(self.parts, batch, None)
         assert self._kept is not None
@@ -114,7 +115,7 @@ class PictureTraining:
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights as a folder of diffusers."""
-        parts = deepcopy(self.whole["averaged"]).to("cpu")
+        parts = deepcopy(self.averaged).to("cpu")
         network.save(network.pipeline(self.shape, parts, self.words), folder)  # type: ignore[arg-type]
 
     def _error(
@@ -136,7 +137,8 @@ class PictureTraining:
             return_dict=False,
         )[0]
         wrong = (guess.float() - pixels).square().flatten(1).mean(1)
-        return (wrong / time.clamp(min=LEAST)).sum()
+        total: Tensor = (wrong / time.clamp(min=LEAST)).sum()
+        return total
 
     def _keep(self, _module: nn.Module, _given: Any, states: Tensor) -> None:
         self._kept = states
@@ -148,7 +150,7 @@ class PictureTraining:
         share = 1 - min(EMA, (1 + done) / (10 + done)) if done else 1.0
         with torch.no_grad():
             torch._foreach_lerp_(
-                list(self.whole["averaged"].parameters()),
+                list(self.averaged.parameters()),
                 [each.detach() for each in self.parts.parameters()],
                 share,
             )
@@ -204,7 +206,7 @@ def read(folder: Path) -> PictureTraining:
     try:
         with quiet():
             pipe = PRXPixelPipeline.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise SourceError(f"{folder} holds no pixel pipeline to train: {reason}") from error
     parts = {"transformer": pipe.transformer.train(), "text_encoder": pipe.text_encoder.train()}
