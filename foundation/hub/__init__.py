@@ -107,6 +107,12 @@ def _embedded(address: str) -> Path:
         raise SourceError(f"'{address}' must not climb out of its package")
     try:
         # Imports the package's __init__ and nothing else of it.
-        return Path(str(importlib.resources.files(package).joinpath(inside)))
+        path = Path(str(importlib.resources.files(package).joinpath(inside)))
     except (ModuleNotFoundError, TypeError, ValueError):
         raise SourceError(f"there is no package '{package}' for {address}: install it") from None
+    if not path.exists():
+        raise SourceError(
+            f"{address} is not in this version: train it by its recipe (task=tune recipe=<name>) "
+            "and give what comes of it as model.path=<run folder>/model"
+        )
+    return path

@@ -81,6 +81,8 @@ def test_single_file_and_embedded_file(tmp_path: Path, monkeypatch: pytest.Monke
     for wrong in ("embedded:no_such_package/starter", "embedded:outsiders_domain/../model"):
         with pytest.raises(SourceError):
             resolve(wrong)
+    with pytest.raises(SourceError, match=r"not in this version: train it .* model\.path="):
+        resolve("embedded:outsiders_domain/untrained")
 
 
 def test_pinned_digests_are_compared_and_must_be_there(model: Path) -> None:
