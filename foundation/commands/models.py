@@ -4,6 +4,7 @@ import inspect
 import textwrap
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
+from importlib.resources import files
 
 from foundation import registry
 from foundation.errors import UnknownName
@@ -67,11 +68,21 @@ def _row(spec: ModelSpec) -> tuple[str, ...]:
 
 def _needs(spec: ModelSpec) -> str:
     needs = ["nothing" if spec.source.startswith(("embedded:", "path:")) else "download"]
+    if not _here(spec.source):
+        needs = ["training (task=tune): no weights in this version"]
     if "gated" in spec.capabilities:
         needs.append("a Hub account (HF_TOKEN)")
     if spec.parameters:
         needs.append(f"{spec.parameters * BYTES_A_PARAMETER / 1e6:,.0f} MB of memory in float32")
     return ", ".join(needs).removeprefix("nothing, ")
+
+
+def _here(address: str) -> bool:
+    """Whether an embedded model's folder is there; any other source is taken to be."""
+    if not address.startswith("embedded:"):
+        return True
+    package, _, inside = address.removeprefix("embedded:").partition("/")
+    return files(package).joinpath(inside).is_dir()
 
 
 def _one(name: str) -> str:

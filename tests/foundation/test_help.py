@@ -81,3 +81,14 @@ def _imported(words: list[str], names: tuple[str, ...]) -> list[str]:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     return done.stderr.split()
+
+
+def test_a_model_whose_weights_are_not_here_needs_training() -> None:
+    from foundation.commands.models import _needs
+    from foundation.spec import ModelSpec
+
+    def needs(source: str) -> str:
+        return _needs(ModelSpec("toy/words", "toy", "toy:Words", source))
+
+    assert needs("embedded:foundation/untrained").startswith("training (task=tune)")
+    assert needs("embedded:foundation/testing") == "nothing"
