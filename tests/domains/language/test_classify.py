@@ -75,7 +75,8 @@ def test_a_text_without_content_gets_no_label_more_than_another(causal: CausalTe
 
 
 def test_examples_make_room_for_a_long_text(causal: CausalText, examples: Path) -> None:
-    short, long = classify(causal, ["ab " * 25, "ab " * 60], examples=str(examples), shots=6)
+    given: dict[str, Any] = {"examples": str(examples), "shots": 6, "method": "prompt"}
+    short, long = classify(causal, ["ab " * 25, "ab " * 60], **given)
     assert short.reason is None
     assert "tokens are more than the model's window leaves" in str(long.reason)
 
