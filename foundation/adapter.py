@@ -29,11 +29,22 @@ class Cost:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a model runs. device: a torch device string; dtype: "float32", "bfloat16", ..."""
+    """Where a model runs.
+
+    device: a torch device string; of several the first. devices: all over which layers are spread.
+    dtype: "float32", "bfloat16", ... memory: bytes of the device it may use; None: all of it.
+    offload: "host" or "disk", where weights wait that are not in use; "never": nowhere, even when
+        memory runs out; None: nowhere unless it does. lower_precision: whether it may then be
+        loaded in bfloat16.
+    """
 
     device: str = "cpu"
     dtype: str = "float32"
     threads: int | None = None
+    devices: tuple[str, ...] = ()
+    memory: int | None = None
+    offload: str | None = None
+    lower_precision: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ def described(error: BaseException, folder: Path | None = None) -> tuple[int, st
     if isinstance(error, OSError) and error.errno in FULL:
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"the disk is full{where}: free some space{_go_on(folder)}"
-    if isinstance(error, MemoryError):
+    from foundation.placement.shortage import out_of_memory
+
+    if out_of_memory(error):
         return 1, f"out of memory: give a smaller task.batch{_go_on(folder)}"
     first = (str(error).splitlines() or [""])[0]
     log = _log(error, folder)

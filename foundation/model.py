@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from foundation import registry
 from foundation.adapter import Adapter, Placement
 from foundation.draws import Draws
-from foundation.errors import InputError, UnknownName
+from foundation.errors import InputError, PlacementError, UnknownName
+from foundation.placement.ladder import Ladder, placements, told
+from foundation.placement.shortage import fell_short, free_unused
 from foundation.results import Result, ResultSet, Summary
 from foundation.runs import Run, finished
 from foundation.spec import Domain, ModelSpec
@@ -39,17 +41,40 @@ class Model:
         self._adapter: Adapter | None = None
         self._local: Local | None = None
         self._dtype = placement.dtype
+        self._placements: list[Placement] = []  # the one it is loaded on, then what may be tried
+        self._events: list[str] = []
 
     @property
     def adapter(self) -> Adapter:
-        """The loaded adapter."""
+        """The loaded adapter; PlacementError where memory does not suffice to load it."""
         if self._adapter is None:
-            began = time.perf_counter()
-            adapter: Adapter = registry.resolve(self.spec.adapter)()
-            adapter.load(self.spec, self.weights.path, replace(self.placement, dtype=self.dtype))
-            self._adapter = adapter
-            self.seconds["load"] = time.perf_counter() - began
+            kind = registry.resolve(self.spec.adapter)
+            wanted = replace(self.placement, dtype=self.dtype)
+            self._placements = placements(wanted, getattr(kind, "offloads", ()))
+            while fell_short(partial(self._load, self._placements[0]))[1] is not None:
+                free_unused()
+                if len(self._placements) == 1:
+                    raise PlacementError(f"memory does not suffice to load {self.spec.name}")
+                self._placements.pop(0)
+                self._events.append(f"out of memory: loading with {told(self._placements[0])}")
+        assert self._adapter is not None
         return self._adapter
+
+    def _load(self, placement: Placement) -> Adapter:
+        """Load the adapter on a placement; one that was loaded is closed."""
+        self._unload()
+        began = time.perf_counter()
+        adapter: Adapter = registry.resolve(self.spec.adapter)()
+        adapter.load(self.spec, self.weights.path, placement)
+        self._adapter = adapter
+        self.seconds["load"] = time.perf_counter() - began
+        return adapter
+
+    def _unload(self) -> None:
+        if self._adapter is not None:
+            self._adapter.close()
+            self._adapter = None
+            free_unused()
 
     @property
     def weights(self) -> "Local":
@@ -140,9 +165,7 @@ class Model:
 
     def close(self) -> None:
         """Give the memory back; the next use loads the weights again."""
-        if self._adapter is not None:
-            self._adapter.close()
-            self._adapter = None
+        self._unload()
 
     def __getattr__(self, task: str) -> Callable[..., ResultSet]:
         if task.startswith("_") or task not in self.spec.tasks:
@@ -224,10 +247,14 @@ class Model:
         common = {"seed": seed, "model": self.spec.name, "revision": self.revision}
         checker = Checker(settings.task.check, settings.checks, cores(), common)
         try:
+            adapter, batch = self.adapter, self._batch(settings)
+            results.events += self._events
+            self._events = []
+            ladder = Ladder(adapter, batch, results.events, self._load, self._placements)
             stream = Stream(
-                self.adapter, task, self._batch(settings), seed, stopping,
+                adapter, task, batch, seed, stopping,
                 lambda item: self.adapter.cost(self.spec, item.request).size, results.events,
-                results.run.folder / "parts",
+                results.run.folder / "parts", ladder,
             )  # fmt: skip
             left = (item for item in settings.requests() if item.id not in results.run.done)
             yield from checker.results(stream.outputs(left))

@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, Any]:
     """Processor, cores this process may use, memory in bytes, system."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -50,7 +50,8 @@ def peak_memory() -> dict[str, int]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             names = [

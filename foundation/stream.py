@@ -1,13 +1,16 @@
 """Requests -> batches -> outputs, as they come and in memory that does not grow."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from foundation.adapter import Adapter, Output, Slots, Splits, Steps
 from foundation.draws import Draws
 from foundation.errors import FoundationError
+from foundation.placement.ladder import Ladder
+from foundation.placement.shortage import fell_short
 from foundation.requests import Item
 from foundation.splitting import Splitting
 
@@ -15,13 +18,6 @@ AHEAD = 4
 PASSED = 64
 ALONE = "out of memory, even alone in its batch"
 Made = tuple[Item, Output]
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that host or device memory ran out (torch is not imported)."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 class Ahead:
@@ -89,9 +85,10 @@ class Ahead:
 class Stream:
     """One task of a loaded adapter over any iterable of requests.
 
-    batch: rows of a batch, halved for good when memory runs out. stop: asked between steps.
-    events: what was done about memory, for the record. sink: where requests that are split leave
-    what outlives a restart; None: nowhere.
+    batch: rows of a batch at first. stop: asked between steps. events: what was done about memory,
+    for the record. sink: where requests that are split leave what outlives a restart; None:
+    nowhere. ladder: the steps taken when memory runs out; None: the batch and the model's savers.
+    needs: tells what a request would need that fits in no memory.
     """
 
     adapter: Adapter
@@ -102,26 +99,34 @@ class Stream:
     size: Callable[[Item], int] = lambda item: 1
     events: list[str] = field(default_factory=list)
     sink: Path | None = None
+    ladder: Ladder | None = None
+    needs: Callable[[Item], str] = lambda item: ""
+
+    def __post_init__(self) -> None:
+        self._ladder = self.ladder or Ladder(self.adapter, self.batch, self.events)
+        self._tried: set[int] = set()
 
     def outputs(self, items: Iterable[Item]) -> Iterator[Made]:
         """Each item with its output, as they are done; refused items pass through."""
         if isinstance(self.adapter, Splits):
-            parts = Splitting(self.adapter, self.task, self.sink)
+            parts = Splitting(self._ladder, self.task, self.sink, self._alone)
             return parts.outputs(items, self._outputs)
         return self._outputs(items)
 
     def _outputs(self, items: Iterable[Item]) -> Iterator[Made]:
-        ahead = Ahead(items, self._key, AHEAD * self.batch)
+        ahead = Ahead(items, self._key, AHEAD * self._ladder.batch)
         while ahead.more and not self.stop():
             first = ahead.first_key()
             yield from _passed(ahead)
             for pair in self._rows(ahead, first[0]) if first else ():
                 yield pair
                 yield from _passed(ahead)
+            if self._ladder.rises:
+                self._ladder.up()
         yield from _passed(ahead)
 
     def _key(self, item: Item) -> Hashable:
-        return self.adapter.key(self.task, item.request)
+        return self._ladder.attempt(lambda: self._ladder.adapter.key(self.task, item.request))
 
     def _draws(self, items: list[Item]) -> Draws:
         return Draws(self.seed, [item.id for item in items])
@@ -132,85 +137,107 @@ class Stream:
 
     def _open(self, key: Hashable) -> Slots | None:
         """A batch whose rows come and go, or None where this task runs whole batches."""
-        while isinstance(self.adapter, Steps):
-            try:
-                return self.adapter.slots(self.task, key, self.batch)
-            except Exception as error:
-                if not out_of_memory(error) or self.batch == 1:
-                    raise
-            self._halve()
-        return None
 
-    def _stepped(self, slots: Slots | None, ahead: Ahead, key: Hashable) -> Iterator[Made]:
+        def slots() -> Slots | None:
+            adapter = self._ladder.adapter
+            if isinstance(adapter, Steps):
+                return adapter.slots(self.task, key, self._ladder.batch)
+            return None
+
+        return self._ladder.attempt(slots)
+
+    def _stepped(self, slots: Slots, ahead: Ahead, key: Hashable) -> Iterator[Made]:
         """Rows enter and leave between steps until no item of this key is left."""
-        free = list(range(self.batch))
+        free = list(range(self._ladder.batch))
         running: dict[int, Item] = {}
         entering: list[Item] = []
+        held: list[Slots] = [slots]
+        del slots
+
+        def step() -> Sequence[tuple[int, Output]]:
+            while free and entering:
+                slot, item = free.pop(), entering.pop(0)
+                running[slot] = item
+                held[0].insert(slot, item.request, self._draws([item]))
+            return held[0].step() if running else ()
+
         while not self.stop():
-            entering += ahead.take(key, len(free) - len(entering))
-            finished = None
-            try:
-                assert slots is not None
-                while free and entering:
-                    slot, item = free.pop(), entering.pop(0)
-                    running[slot] = item
-                    slots.insert(slot, item.request, self._draws([item]))
+            if not self._ladder.rises:  # before it does, the rows under way are finished
+                entering += ahead.take(key, len(free) - len(entering))
+            finished, short = fell_short(step)
+            if short is None:
                 if not running:
                     return
-                finished = slots.step()
-            except Exception as error:
-                if not out_of_memory(error):
-                    raise
-            if finished is not None:
-                for slot, output in finished:
+                for slot, output in finished or ():
                     free.append(slot)
+                    self._ladder.finished(1)
                     yield running.pop(slot), output
                 continue
-            # The failure's frames are gone by now, and with them the memory they held.
-            entering = sorted([*running.values(), *entering], key=lambda item: item.id)
-            running, slots = {}, None
-            if self.batch == 1:
-                yield entering.pop(0), Output(None, ALONE)
-            else:
-                self._halve()
-            slots, free = self._open(key), list(range(self.batch))
+            ran = list(running.values())
+            held.clear()
+            running.clear()
+            if not self._ladder.down() and self._gives_up(ran[0]):
+                yield ran[0], self._alone(ran.pop(0))
+            entering = sorted([*ran, *entering], key=lambda item: item.id)
+            opened = self._open(key)
+            assert opened is not None
+            held.append(opened)
+            free = list(range(self._ladder.batch))
 
     def _whole(self, ahead: Ahead, key: Hashable) -> Iterator[Made]:
         """Batches of this key, in halves where memory does not hold them."""
-        todo = deque(ahead.batches(key, self.batch, self.size))
+        todo = deque(ahead.batches(key, self._ladder.batch, self._size))
         while todo and not self.stop():
             items = todo.popleft()
-            if len(items) > self.batch:  # cut before memory ran out
-                todo.extendleft((items[self.batch :], items[: self.batch]))
+            if len(items) > self._ladder.batch:  # cut before memory ran out
+                todo.extendleft((items[self._ladder.batch :], items[: self._ladder.batch]))
                 continue
             left = dict(enumerate(items))
-            try:
-                requests = [item.request for item in items]
-                for row, output in self.adapter.run(self.task, requests, self._draws(items)):
-                    yield left.pop(row), output
-            except Exception as error:
-                if not out_of_memory(error):
-                    raise
-            else:
+            rows = self._run(items)
+            made, short = fell_short(partial(next, rows, None))
+            while made is not None:
+                yield left.pop(made[0]), made[1]
+                made, short = fell_short(partial(next, rows, None))
+            del rows
+            self._ladder.finished(len(items) - len(left))
+            if short is None:
                 self._refuse_silence(left)
+                continue
             rest = list(left.values())
-            if rest and len(items) == 1:
-                yield rest[0], Output(None, ALONE)
-            elif rest:
-                self._halve()
-                half = -(-len(rest) // 2)
-                todo.extendleft(part for part in (rest[half:], rest[:half]) if part)
+            if not rest:
+                continue
+            if not self._ladder.down(len(items)) and self._gives_up(rest[0]):
+                yield rest[0], self._alone(rest[0])
+                continue
+            half = -(-len(rest) // 2)
+            todo.extendleft(part for part in (rest[half:], rest[:half]) if part)
+
+    def _run(self, items: list[Item]) -> Iterator[tuple[int, Output]]:
+        """A batch; nothing of it is begun before the first row is asked for."""
+        requests = [item.request for item in items]
+        yield from self._ladder.adapter.run(self.task, requests, self._draws(items))
+
+    def _size(self, item: Item) -> int:
+        return self._ladder.attempt(lambda: self.size(item))
+
+    def _gives_up(self, item: Item) -> bool:
+        """Whether an item that no step helped has had its second chance; others may use memory."""
+        if item.id in self._tried:
+            self._tried.remove(item.id)
+            return True
+        self._tried.add(item.id)
+        return False
+
+    def _alone(self, item: Item) -> Output:
+        """The row of a request that fits in no memory."""
+        return Output(None, ALONE + self.needs(item))
 
     def _refuse_silence(self, left: dict[int, Item]) -> None:
         """A request that an adapter says nothing about must not vanish."""
         if left:
             ids = ", ".join(str(item.id) for item in left.values())
-            name = type(self.adapter).__name__
+            name = type(self._ladder.adapter).__name__
             raise FoundationError(f"{name} gave no output for request {ids} of task {self.task}")
-
-    def _halve(self) -> None:
-        self.batch = -(-self.batch // 2)
-        self.events.append(f"out of memory: batch halved to {self.batch}")
 
 
 def _passed(ahead: Ahead) -> Iterator[Made]:

@@ -58,7 +58,7 @@ def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing(kind, memory)
     rows = [Request(letters=1 + i % 7) for i in range(100)]
     tried = stream(kind, 32, fits=5, memory=memory)
     assert {i.id: o.value for i, o in tried.outputs(items(rows))} == expected(rows)
-    assert tried.batch == 4
+    assert tried._ladder.batch == 4
     assert tried.events == [f"out of memory: batch halved to {n}" for n in (16, 8, 4)]
 
 
