@@ -4,6 +4,21 @@ from foundation.spec import Domain, Task
 
 _HERE = "foundation.domains.geospatial"
 
+SCENE = {
+    "sensor": "string",
+    "bands": "list<string>",
+    "assumed": "string",
+    "resolution": "float64",
+    "crs": "string",
+    "height": "int64",
+    "width": "int64",
+    "gdal": "string",
+    "windows": "int64",
+    "embedded_windows": "int64",
+    "valid_fraction": "float64",
+}
+LABELS = {**SCENE, "classes": "list<string>", "shares": "list<double>"}
+
 DOMAIN = Domain(
     name="geospatial",
     default="geospatial/starter",
@@ -15,19 +30,54 @@ DOMAIN = Domain(
         "embed": Task(
             request=f"{_HERE}.inputs:Embed",
             item="raster",
+            files=("points",),
+            columns={**SCENE, "embedding": "vector"},
+        ),
+        "search": Task(
+            request=f"{_HERE}.inputs:Search",
+            item="raster",
             columns={
-                "sensor": "string",
-                "bands": "list<string>",
-                "assumed": "string",
-                "resolution": "float64",
-                "crs": "string",
-                "height": "int64",
-                "width": "int64",
-                "windows": "int64",
-                "embedded_windows": "int64",
-                "valid_fraction": "float64",
-                "embedding": "vector",
+                **SCENE,
+                "scenes": "list<string>",
+                "scene_windows": "list<int64>",
+                "similarities": "list<double>",
             },
+        ),
+        "change": Task(
+            request=f"{_HERE}.inputs:Change",
+            item="raster",
+            columns={
+                **SCENE,
+                "shift_rows": "float64",
+                "shift_columns": "float64",
+                "aligned": "bool",
+                "change": "float64",
+                "change_95": "float64",
+            },
+        ),
+        "probe": Task(
+            request=f"{_HERE}.inputs:Probe",
+            item="raster",
+            files=("labels",),
+            columns={
+                **SCENE,
+                "classes": "list<string>",
+                "labelled": "int64",
+                "blocks": "int64",
+                "accuracy": "float64",
+                "accuracy_low": "float64",
+                "accuracy_high": "float64",
+                "accuracy_commonest": "float64",
+            },
+        ),
+        "segment": Task(
+            request=f"{_HERE}.inputs:Label", item="raster", files=("head",), columns=LABELS
+        ),
+        "classify": Task(
+            request=f"{_HERE}.inputs:Label",
+            item="raster",
+            files=("head",),
+            columns={**LABELS, "probability": "float64"},
         ),
     },
 )

@@ -1,30 +1,61 @@
-"""The starter behind the core's interface."""
+"""Every geospatial model behind the core's interface: rasters of any size, windows to vectors."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from foundation.adapter import Cost, Output, Parts, Placement
 from foundation.draws import Draws
-from foundation.errors import SourceError
+from foundation.errors import RequestError, SourceError
+from foundation.registry import resolve
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
-    from foundation.domains.geospatial.network import SpectralTransformer
+    from foundation.domains.geospatial.head import Head
+    from foundation.domains.geospatial.intake import Intake
     from foundation.domains.geospatial.parts import Part
 
 SIDE = 64
 PASS = {"cpu": 16, "cuda": 256}
 """Windows of one pass; fewer are filled up, so that a window's vectors do not depend on others."""
+STARTER = "foundation.domains.geospatial.spectral:SpectralEncoder"
 
 
-class SpectralEmbedder:
-    """A transformer over any bands: rasters of any size to a vector a patch, window and scene."""
+class Encoder(Protocol):
+    """An architecture: one file each, named by `options.encoder` of a model's YAML.
 
-    network: "SpectralTransformer"
+    module: what is moved to the device. intake: what it takes. width: units of its vectors.
+    """
+
+    module: "torch.nn.Module"
+    intake: "Intake"
+    width: int
+
+    @classmethod
+    def read(cls, folder: Path, options: Mapping[str, Any]) -> "Encoder":
+        """From verified weights in a folder; SourceError where they are not of this kind."""
+        ...
+
+    def untrained(self, seed: int) -> "Encoder":
+        """The same with fresh weights, to compare with."""
+        ...
+
+    def __call__(
+        self, pixels: "torch.Tensor", batch: "Sequence[Part]"
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Pixels of a batch of like windows [rows, bands, side, side] ([rows, dates, bands, ...])
+        -> vectors [rows, width], and of patches [rows, side / patch, side / patch, width]."""
+        ...
+
+
+class RasterEmbedder:
+    """Rasters of any size to a vector a patch, window and scene, and what is made of those."""
+
+    encoder: Encoder
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
@@ -34,29 +65,59 @@ class SpectralEmbedder:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
-        from foundation.domains.geospatial.training import read_network
-
         if placement.threads:
             torch.set_num_threads(placement.threads)
+        kind = resolve(str(spec.options.get("encoder", STARTER)))
         try:
-            network = read_network(folder)
+            self.encoder = kind.read(folder, spec.options)
         except SourceError:
             raise
         except Exception as error:  # a damaged config or other shapes
             reason = str(error).partition("\n")[0]
             raise SourceError(f"{folder} holds no model of this kind: {reason}") from error
-        self.network = network.eval().to(placement.device)
+        self.encoder.module.eval().to(placement.device)
+        self._name, self._folder = spec.name, folder
         self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
-        self.width = network.shape.width
+
+    @property
+    def width(self) -> int:
+        """Units of a vector."""
+        return self.encoder.width
 
     def key(self, task: str, request: Any) -> Hashable:
-        """Windows of as many bands may share a batch."""
-        return len(getattr(request, "wavelengths", ()))
+        """Windows of as many bands and dates may share a batch."""
+        return len(getattr(request, "wavelengths", ())), len(getattr(request, "days", ()))
 
     def split(self, task: str, request: Any, sink: Path | None) -> Parts:
+        """The windows of a request's raster, and what is made of their vectors."""
+        from foundation.domains.geospatial.change import Changing
+        from foundation.domains.geospatial.embedding import Embedding
+        from foundation.domains.geospatial.labelling import Labelling
         from foundation.domains.geospatial.parts import RasterParts
+        from foundation.domains.geospatial.probe import Probing
+        from foundation.domains.geospatial.search import Searching
 
-        return RasterParts(request, sink, SIDE, self.network.shape.patch, self.width)
+        if task == "change":
+            return Changing(request, sink, self.encoder.intake, self.width)
+        parts = RasterParts(request, sink, self.encoder.intake, self.width)
+        if task == "search":
+            return Searching(request, parts, sink, self._name)
+        if task == "probe":
+            return Probing(request, parts)
+        if task in ("segment", "classify"):
+            return Labelling(parts, self._head(request.head), dense=task == "segment")
+        return Embedding(request, parts)
+
+    def _head(self, path: str | None) -> "Head":
+        from foundation.domains.geospatial.head import FILE, Head
+
+        file = self._folder / FILE if path is None else Path(path).expanduser()
+        if not file.is_file():
+            raise RequestError(
+                f"{self._name} has no head of classes: give task.head=<head.safetensors of a "
+                "task=probe>, or model.path= of what task=tune recipe=geospatial/head made"
+            )
+        return Head.read(file, self.width)
 
     def run(self, task: str, batch: "Sequence[Part]", draws: Draws) -> Iterator[tuple[int, Output]]:
         """Each window's vector, float32 [width], and its patches' [side / patch, side / patch,
@@ -66,8 +127,7 @@ class SpectralEmbedder:
         size = PASS.get(torch.device(self._device).type, 16)
         for first in range(0, len(batch), size):
             some = batch[first : first + size]
-            filled = [*some, *[some[0]] * (size - len(some))]
-            wholes, patches = self._vectors(filled)
+            wholes, patches = self._vectors([*some, *[some[0]] * (size - len(some))])
             for row in range(len(some)):
                 yield first + row, Output((wholes[row], patches[row]))
 
@@ -75,23 +135,22 @@ class SpectralEmbedder:
         import numpy as np
         import torch
 
-        pixels = torch.from_numpy(np.stack([part.pixels for part in batch]))
-        bands = torch.tensor([part.wavelengths for part in batch])
-        distance = torch.tensor([part.distance for part in batch])
+        pixels = torch.from_numpy(np.stack([part.pixels for part in batch])).to(self._device)
         mixed = self._dtype != torch.float32
         with (
             torch.inference_mode(),
-            torch.autocast(torch.device(self._device).type, self._dtype, enabled=mixed),
+            torch.autocast(pixels.device.type, self._dtype, enabled=mixed),
         ):
-            found = self.network(*(x.to(self._device) for x in (pixels, bands, distance)))
+            found = self.encoder(pixels, batch)
             wholes, patches = (vectors.float().cpu().numpy() for vectors in found)
         return wholes, patches
 
-    def with_network(self, network: "SpectralTransformer") -> "SpectralEmbedder":
-        """The same place and precision with another network, to compare with."""
+    def untrained(self, seed: int) -> "RasterEmbedder":
+        """The same place and precision with fresh weights, to compare with."""
         other = copy(self)
-        other.network = network.eval().to(self._device)
+        other.encoder = self.encoder.untrained(seed)
+        other.encoder.module.eval().to(self._device)
         return other
 
     def close(self) -> None:
-        del self.network
+        del self.encoder

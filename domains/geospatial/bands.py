@@ -68,6 +68,28 @@ def match(
     return _by_position(layers, dtype, sensor)
 
 
+def needed(found: Match, names: Sequence[str]) -> Match:
+    """The bands a model needs, in its order; RequestError names one that is missing."""
+    if not names:
+        return found
+    layers, bands = [], []
+    for name in names:
+        try:
+            band = found.sensor.band(name)
+        except UnknownName:
+            band = None
+        if band is None or band not in found.bands:
+            known = "" if band is None or band.name == name else f" ({band.name})"
+            has = ", ".join(b.common or b.name for b in found.bands)
+            raise RequestError(
+                f"lacks the band {name}{known} that the model needs; it has {has} of "
+                f"{found.sensor.name}: task.bands=[...] names them otherwise"
+            )
+        bands.append(band)
+        layers.append(found.layers[found.bands.index(band)])
+    return Match(found.sensor, tuple(layers), tuple(bands), found.assumed)
+
+
 def _by_users_names(
     layers: Sequence[Layer], dtype: str, sensor: str | None, names: Sequence[str | None]
 ) -> Match:

@@ -1,15 +1,13 @@
 """What a sceptic would try first: vectors of windows and patches without any training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from foundation.domains.geospatial.adapter import SpectralEmbedder
-from foundation.domains.geospatial.network import SpectralTransformer
+from foundation.domains.geospatial.adapter import RasterEmbedder
 from foundation.domains.geospatial.parts import Part
 from foundation.draws import Draws
 
@@ -50,7 +48,7 @@ def convolutions(parts: Sequence[Part], patch: int = 8) -> Vectors:
     return seen.mean((2, 3)).numpy(), cells.numpy()
 
 
-def of_model(adapter: SpectralEmbedder) -> Embedder:
+def of_model(adapter: RasterEmbedder) -> Embedder:
     """The model's own vectors."""
 
     def vectors(parts: Sequence[Part]) -> Vectors:
@@ -61,21 +59,13 @@ def of_model(adapter: SpectralEmbedder) -> Embedder:
     return vectors
 
 
-def untrained(adapter: SpectralEmbedder, seed: int) -> Embedder:
-    """The same network with fresh weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SpectralTransformer(replace(adapter.network.shape))
-    return of_model(adapter.with_network(network))
-
-
-def all_of(adapter: SpectralEmbedder, seed: int) -> dict[str, Embedder]:
+def all_of(adapter: RasterEmbedder, seed: int) -> dict[str, Embedder]:
     """The model and the three baselines, by name."""
     return {
         "model": of_model(adapter),
         "band_statistics": statistics,
         "random_convolutions": convolutions,
-        "untrained": untrained(adapter, seed),
+        "untrained": of_model(adapter.untrained(seed)),
     }
 
 

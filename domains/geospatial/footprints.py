@@ -11,31 +11,27 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from foundation.domains.geospatial.facts import Facts
     from foundation.domains.geospatial.parts import Strip
-    from foundation.domains.geospatial.scene import Facts
 
-GEO = {
-    "version": "1.1.0",
-    "primary_column": "geometry",
-    "columns": {
-        "geometry": {
-            "encoding": "WKB",
-            "geometry_types": ["Polygon", "MultiPolygon"],
-            "covering": {
-                "bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}
-            },
-        }
-    },
-}
-"""Longitude and latitude (OGC:CRS84), which is what the absent `crs` means."""
 Ring = NDArray[np.float64]
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def metadata(shapes: list[str], box: bool = True) -> dict[str, str]:
+    """GeoParquet's own: longitude and latitude (OGC:CRS84), which an absent `crs` means."""
+    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": shapes}
+    if box:
+        column["covering"] = {"bbox": {side: ["bbox", side] for side in SIDES}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    return {"geo": json.dumps(geo)}
 
 
 def schema(units: int) -> "pa.Schema":
     """The table's columns. kept: pixels of the upright scene, [top, bottom, left, right]."""
     import pyarrow as pa
 
-    box = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
+    box = pa.struct([(side, pa.float64()) for side in SIDES])
     return pa.schema(
         [
             ("scene", pa.string()),
@@ -47,7 +43,7 @@ def schema(units: int) -> "pa.Schema":
             ("geometry", pa.binary()),
             ("bbox", box),
         ],
-        metadata={"geo": json.dumps(GEO)},
+        metadata=metadata(["Polygon", "MultiPolygon"]),
     )
 
 

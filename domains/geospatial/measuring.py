@@ -18,6 +18,16 @@ def interval(values: NDArray[Any], seed: int) -> dict[str, float]:
     return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
 
 
+def clustered(values: NDArray[Any], groups: NDArray[Any], seed: int) -> dict[str, float]:
+    """Mean of values and its 95 % interval, by resampling whole groups of them."""
+    names, where = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(where, np.asarray(values, np.float64)), np.bincount(where)
+    random = np.random.default_rng(seed)
+    picks = random.integers(0, len(names), (RESAMPLED, len(names)))
+    low, high = np.percentile(sums[picks].sum(1) / counts[picks].sum(1), [2.5, 97.5])
+    return {"mean": float(np.mean(values)), "low": float(low), "high": float(high)}
+
+
 def compared(measure: str, scores: Mapping[str, NDArray[Any]], seed: int) -> dict[str, Any]:
     """A score a place or chip for each method -> its figures, and what the model gains on each.
 

@@ -1,4 +1,4 @@
-"""The run folder's own files: vectors on the ground, a table of windows, a map a scene."""
+"""The run folder's own files: rasters on the ground, tables, maps and heads, a scene each."""
 
 from pathlib import Path
 
@@ -6,7 +6,13 @@ import pyarrow.parquet as pq
 
 from foundation.durable import replacing
 
-FILES = ("embedding.tif", "map.png")
+KINDS = (".tif", ".png", ".safetensors")
+TABLES = {
+    "windows.parquet": "embedding.parquet",
+    "points.parquet": "points.parquet",
+    "matches.parquet": "matches.parquet",
+}
+"""The tables of scenes, and what they become together."""
 
 
 def named(file: str, number: int) -> str:
@@ -16,18 +22,16 @@ def named(file: str, number: int) -> str:
 
 
 def write(folder: Path, task: str, table: Path) -> list[Path]:
-    """Bring the scenes' files out of the parts, and their windows into embedding.parquet."""
-    written = []
-    for scene in sorted((folder / "parts").glob("[0-9]*/windows.parquet")):
-        for file in FILES:
-            target = folder / named(file, int(scene.parent.name))
-            if (scene.parent / file).exists():
-                (scene.parent / file).replace(target)
-            if target.exists():
-                written.append(target)
-    tables = sorted((folder / "parts").glob("[0-9]*/windows.parquet"))
-    if tables:
-        written.append(_joined(tables, folder / "embedding.parquet"))
+    """Bring the scenes' files out of the parts, and their tables together."""
+    for scene in sorted((folder / "parts").glob("[0-9]*/")):
+        for file in sorted(scene.iterdir()):
+            if file.suffix in KINDS and not file.name.startswith("."):
+                file.replace(folder / named(file.name, int(scene.name)))
+    written = [file for file in sorted(folder.iterdir()) if file.suffix in KINDS]
+    for name, whole in TABLES.items():
+        tables = sorted((folder / "parts").glob(f"[0-9]*/{name}"))
+        if tables:
+            written.append(_joined(tables, folder / whole))
     return written
 
 

@@ -1,6 +1,7 @@
 """A raster in windows: read as the model wants them, their vectors put together again."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.adapter import Output
-from foundation.domains.geospatial import scene
+from foundation.domains.geospatial.facts import Facts
 from foundation.domains.geospatial.grid import Span, spans
-from foundation.domains.geospatial.inputs import Embed
-from foundation.domains.geospatial.outputs import named
-from foundation.domains.geospatial.reading import Question, Raster, opened
+from foundation.domains.geospatial.inputs import Scene
+from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.reading import Grid, Question
+from foundation.domains.geospatial.series import Day, Stack, opened
 from foundation.durable import replacing
 from foundation.errors import InputError, RequestError
 
-ACROSS = 48  # windows read at once
+WIDE = 3072  # pixels of a row of windows that are read at once
 
 
 @dataclass(frozen=True)
 class Part:
-    """A window as the model takes it: pixels [bands, side, side], nm, and metres a pixel."""
+    """A window as the model takes it: pixels [bands, side, side], nm, and metres a pixel.
+
+    Of a series pixels are [dates, bands, side, side] and days tells the dates. place: latitude and
+    longitude of the scene's middle, where it is known.
+    """
 
     pixels: NDArray[np.float32]
     wavelengths: tuple[float, ...]
     distance: float
+    days: tuple[Day, ...] = ()
+    place: tuple[float, float] | None = None
 
 
 @dataclass
@@ -46,67 +54,131 @@ class Strip:
     masks: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write it whole or not at all."""
+        """Write it whole or not at all; patches without a vector take no room."""
+        there = np.isfinite(self.vectors[..., 0])
         with replacing(path) as part, part.open("wb") as file:
             np.savez(
                 file,
-                vectors=self.vectors,
+                there=there,
+                vectors=self.vectors[there],
                 windows=self.windows,
                 pooled=self.pooled,
                 valid=self.valid,
             )
+
+    @classmethod
+    def read(cls, path: Path) -> "Strip":
+        """What `save` wrote."""
+        with np.load(path) as file:
+            there, found = file["there"], file["vectors"]
+            vectors = np.full((*there.shape, found.shape[1]), np.nan, np.float16)
+            vectors[there] = found
+            return cls(vectors, *(file[name] for name in ("windows", "pooled", "valid")))
+
+
+Chunk = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 class RasterParts:
     """The windows of one raster, a row of them after the other.
 
     sink: where each row of windows is left, so that a restart goes on after the last one; None, or
-    a picture without georeference: they are kept in memory.
+    a picture without georeference: they are kept in memory. grid: the pixels it is brought to.
+    facts: what is known of the scene, once it is open.
     """
 
+    facts: Facts
+
     def __init__(
-        self, request: Embed, sink: Path | None, side: int, patch: int, units: int
+        self,
+        request: Scene,
+        sink: Path | None,
+        intake: Intake,
+        units: int,
+        grid: Grid | None = None,
+        raster: str | None = None,
     ) -> None:
-        self.request, self.sink = request, sink
-        self.side, self.patch, self.units = side, patch, units
+        self.request, self.sink, self.grid = request, sink, grid
+        self.raster = request.raster if raster is None else raster
+        self.intake, self.side, self.patch, self.units = intake, intake.side, intake.patch, units
         self._asked: dict[int, tuple[int, int]] = {}
         self._strips: dict[int, Strip] = {}
         self._kept: dict[int, Strip] = {}
 
+    @property
+    def name(self) -> str:
+        """The raster's name without its folder."""
+        return Path(self.raster).name
+
     def __iter__(self) -> Iterator[Part]:
         request = self.request
         question = Question(
-            request.raster, request.sensor, request.bands, request.resolution, request.offset
+            self.raster,
+            request.sensor,
+            request.bands,
+            request.resolution,
+            request.offset,
+            self.grid,
         )
         try:
-            with opened(question) as raster:
-                yield from self._windows(raster)
+            with opened(question, self.intake) as stack:
+                yield from self._windows(stack)
         except InputError as error:
-            raise RequestError(f"{Path(request.raster).name} {error}") from error
+            raise RequestError(f"{self.name} {error}") from error
 
-    def _windows(self, raster: Raster) -> Iterator[Part]:
-        self.facts = scene.Facts.of(raster, self.patch)
-        if raster.transform is None:
+    def _windows(self, stack: Stack) -> Iterator[Part]:
+        self.facts = Facts.of(stack.first, self.patch)
+        if stack.first.transform is None:
             self.sink = None
         if self.sink is not None:
             self.sink.mkdir(parents=True, exist_ok=True)
         window = self.side // self.patch
-        down = list(spans(self.facts.rows, window, self.request.halo))
+        self._down = list(spans(self.facts.rows, window, self.request.halo))
         self._across = list(spans(self.facts.columns, window, self.request.halo))
-        self._down, number = down, 0
-        for place, row in enumerate(down):
-            if self.sink is not None and self._path(place).exists():
-                continue
-            self._strips[place] = self._strip(row)
-            for first in range(0, len(self._across), ACROSS):
-                spans_read = self._across[first : first + ACROSS]
-                for column, part in self._read(raster, row, spans_read, first, place):
-                    self._asked[number] = (place, column)
-                    self._strips[place].asked += 1
-                    number += 1
-                    yield part
-            self._strips[place].complete = True
-            self._settle(place)
+        left = [
+            place
+            for place in range(len(self._down))
+            if self.sink is None or not self._path(place).exists()
+        ]
+        number = 0
+        for place, first, chunk in self._chunks(stack, left):
+            if first == 0:
+                self._strips[place] = self._strip(self._down[place])
+            for column, part in self._cut(stack, place, first, chunk):
+                self._asked[number] = (place, column)
+                self._strips[place].asked += 1
+                number += 1
+                yield part
+            if first + self._at_once >= len(self._across):
+                self._strips[place].complete = True
+                self._settle(place)
+
+    @property
+    def _at_once(self) -> int:
+        """Windows of a row that are read at once."""
+        return max(1, WIDE // self.side)
+
+    def _chunks(self, stack: Stack, places: list[int]) -> Iterator[tuple[int, int, Chunk]]:
+        """Windows next to each other, read in one; the next ones are read while these are used."""
+        asked = [
+            (place, first)
+            for place in places
+            for first in range(0, len(self._across), self._at_once)
+        ]
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._read, stack, *asked[0]) if asked else None
+            for number, (place, first) in enumerate(asked):
+                assert ahead is not None
+                chunk = ahead.result()
+                if number + 1 < len(asked):
+                    ahead = reader.submit(self._read, stack, *asked[number + 1])
+                yield place, first, chunk
+
+    def _read(self, stack: Stack, place: int, first: int) -> Chunk:
+        row = self._down[place]
+        columns = self._across[first : first + self._at_once]
+        top, left = row.start * self.patch, columns[0].start * self.patch
+        return stack.read(top, top + self.side, left, columns[-1].start * self.patch + self.side)
 
     def _strip(self, row: Span) -> Strip:
         """An empty row of windows."""
@@ -120,25 +192,24 @@ class RasterParts:
             np.zeros(count, np.float32),
         )
 
-    def _read(
-        self, raster: Raster, row: Span, columns: list[Span], first: int, place: int
+    def _cut(
+        self, stack: Stack, place: int, first: int, chunk: Chunk
     ) -> Iterator[tuple[int, Part]]:
-        """Windows next to each other, read at once; those with too little in them are left out."""
-        patch, strip = self.patch, self._strips[place]
-        top, left = row.start * patch, columns[0].start * patch
-        bottom, right = top + self.side, columns[-1].start * patch + self.side
-        values, valid = raster.read(top, bottom, left, right)
+        """The windows of a chunk; those with too little in them are left out."""
+        patch, strip, facts = self.patch, self._strips[place], self.facts
+        (values, valid), top = chunk, self._down[place].start * self.patch
+        columns = self._across[first : first + self._at_once]
         for number, column in enumerate(columns, first):
-            start = column.start * patch - left
+            start = (column.start - columns[0].start) * patch
             there = valid[:, start : start + self.side]
             inside = np.zeros_like(there)
-            inside[: raster.height - top, : raster.width - column.start * patch] = True
+            inside[: facts.height - top, : facts.width - column.start * patch] = True
             strip.valid[number] = there.sum() / inside.sum()
             if not there.any() or strip.valid[number] < self.request.least_valid:
                 continue
             strip.masks[number] = self._counts(there) >= 0.5 * self._counts(inside).clip(min=1)
-            pixels = np.ascontiguousarray(values[:, :, start : start + self.side])
-            yield number, Part(pixels, raster.wavelengths, raster.distance)
+            pixels = np.ascontiguousarray(values[..., start : start + self.side])
+            yield number, Part(pixels, facts.wavelengths, facts.distance, stack.days, facts.place)
 
     def _counts(self, pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many pixels [side, side] of each patch are true."""
@@ -180,11 +251,10 @@ class RasterParts:
             if self.sink is None:
                 yield self._kept[place]
             else:
-                with np.load(self._path(place)) as file:
-                    yield Strip(**{name: file[name] for name in file.files})
+                yield Strip.read(self._path(place))
 
-    def join(self) -> Output:
-        """The scene's files, in the sink, and its pooled vector."""
+    def summary(self) -> Output:
+        """The row of the scene without an answer: its columns, pooled vector, and why none."""
         total = np.zeros(self.units, np.float64)
         windows = embedded = 0
         share = 0.0
@@ -203,17 +273,12 @@ class RasterParts:
         if not embedded:
             return Output(None, self._why_nothing(share), extra, refused=True)
         extra["embedding"] = (total / embedded).astype(np.float32)
-        value = None
-        if self.sink is not None:
-            scene.write(self.sink, self.facts, self.strips, self.request.raster)
-            value = named("embedding.tif", int(self.sink.name))
-        return Output(value, None, extra, {"pixels": float(self.facts.height * self.facts.width)})
+        return Output(None, None, extra, {"pixels": float(self.facts.height * self.facts.width)})
 
     def _why_nothing(self, share: float) -> str:
-        name = Path(self.request.raster).name
         if not share:
-            return f"{name} holds no valid pixel: all is nodata, masked or not a number"
+            return f"{self.name} holds no valid pixel: all is nodata, masked or not a number"
         return (
-            f"{name} has no window with {self.request.least_valid:.0%} valid pixels: "
+            f"{self.name} has no window with {self.request.least_valid:.0%} valid pixels: "
             "give a smaller task.least_valid"
         )

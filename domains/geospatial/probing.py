@@ -1,5 +1,6 @@
 """What a simple classifier makes of embeddings: how far they tell classes apart."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,32 +27,48 @@ def neighbours(train: Tensor, labels: Tensor, test: Tensor, count: int = 5) -> T
     return (votes + sums / (2 * count)).argmax(1)
 
 
+@dataclass(frozen=True)
+class Linear:
+    """A fitted classifier: logits are ((x - mean) / std) @ weights + bias, [units, classes]."""
+
+    mean: Tensor
+    std: Tensor
+    weights: Tensor
+    bias: Tensor
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """[..., units] -> [..., classes]."""
+        return (rows.float() - self.mean) / self.std @ self.weights + self.bias
+
+
 def linear(
     train: Tensor, labels: Tensor, test: Tensor, penalties: "Sequence[float]" = PENALTIES
 ) -> Tensor:
-    """Multinomial logistic regression on standardised embeddings -> labels of `test`.
+    """Labels of `test` by multinomial logistic regression; see `fitted`."""
+    return fitted(train, labels, penalties).logits(test).argmax(1)
 
-    The penalty (of the mean squared weights) is chosen on every fifth training row, never on
-    `test`; the classifier is then fitted to all.
+
+def fitted(train: Tensor, labels: Tensor, penalties: "Sequence[float]" = PENALTIES) -> Linear:
+    """Multinomial logistic regression on standardised embeddings.
+
+    The penalty (of the mean squared weights) is chosen on every fifth training row; the classifier
+    is then fitted to all.
     """
-    mean, std = train.float().mean(0), train.float().std(0).clamp(min=1e-6)
-    train, test = (train.float() - mean) / std, (test.float() - mean) / std
+    mean, std = train.float().mean(0), train.float().std(0, correction=0).clamp(min=1e-6)
+    train, classes = (train.float() - mean) / std, int(labels.max()) + 1
     held = torch.arange(len(train)) % 5 == 0
-    if len(penalties) > 1:
-        right = [
-            float(
-                (_scores(train[~held], labels[~held], train[held], p).argmax(1) == labels[held])
-                .float()
-                .mean()
-            )
-            for p in penalties
-        ]
+    if len(penalties) > 1 and len(train) >= 10:
+        right = []
+        for penalty in penalties:
+            weights, bias = _solved(train[~held], labels[~held], classes, penalty)
+            told = (train[held] @ weights + bias).argmax(1)
+            right.append(float((told == labels[held]).float().mean()))
         penalties = [penalties[right.index(max(right))]]
-    return _scores(train, labels, test, penalties[0]).argmax(1)
+    weights, bias = _solved(train, labels, classes, penalties[-1])
+    return Linear(mean, std, weights, bias)
 
 
-def _scores(train: Tensor, labels: Tensor, test: Tensor, penalty: float) -> Tensor:
-    classes = int(labels.max()) + 1
+def _solved(train: Tensor, labels: Tensor, classes: int, penalty: float) -> tuple[Tensor, Tensor]:
     weights = torch.zeros(train.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
     search = torch.optim.LBFGS([weights, bias], max_iter=60, line_search_fn="strong_wolfe")
@@ -64,5 +81,4 @@ def _scores(train: Tensor, labels: Tensor, test: Tensor, penalty: float) -> Tens
         return value
 
     search.step(loss)
-    with torch.no_grad():
-        return test @ weights + bias
+    return weights.detach(), bias.detach()

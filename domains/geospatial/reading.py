@@ -1,4 +1,4 @@
-"""A raster as the model sees it: north up, its bands known, its values in standard deviations.
+"""A raster as the model sees it: north up, its bands known, its values in the model's numbers.
 
 Whatever GDAL opens. A raster that is stored south-up, mirrored or turned by a quarter is read as if
 it were not; one turned by another angle, or for which a resolution is asked, is warped by GDAL.
@@ -21,13 +21,14 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from foundation.domains.geospatial import sensors
-from foundation.domains.geospatial.bands import Layer, Match, match
+from foundation.domains.geospatial.bands import Layer, Match, match, needed
+from foundation.domains.geospatial.intake import STARTER, Intake
 from foundation.errors import InputError, RequestError
 
 CACHE = 256 * 2**20
 """Bytes of GDAL's block cache at least; a row of blocks is to fit, up to LARGEST."""
 LARGEST = 640 * 2**20
+THREADS = "ALL_CPUS"  # of unpacking
 METRES = 111_320.0  # a degree at the equator
 NAMED = {
     ColorInterp.red: "red",
@@ -39,14 +40,28 @@ OFFSET_SINCE = re.compile(r"_N(0[4-9]|[1-9]\d)\d\d_")  # processing baseline 04.
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Pixels on the ground: those of an upright raster."""
+
+    crs: Any
+    transform: Affine
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Question:
-    """How a raster is to be read; see the request `Embed` for the settings."""
+    """How a raster is to be read; see the request `Scene` for the settings.
+
+    grid: the pixels to which it is brought, whatever its own.
+    """
 
     raster: str
     sensor: str | None = None
     bands: Sequence[str | None] | None = None
     resolution: float | None = None
     offset: float | None = None
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -113,14 +128,27 @@ class Raster:
     """An open raster. height, width: pixels. distance: metres a pixel.
 
     transform and crs are those of the upright raster, None where it is a mere picture. assumed:
-    what was taken for granted, in one line, or None.
+    what was taken for granted, in one line, or None. gdal: its version and settings.
     """
 
-    def __init__(self, sources: Sequence[_Source], question: Question, stack: ExitStack) -> None:
+    gdal: str = ""
+
+    def __init__(
+        self,
+        sources: Sequence[_Source],
+        question: Question,
+        stack: ExitStack,
+        intake: Intake = STARTER,
+    ) -> None:
         first = sources[0].file
         self.crs = first.crs
         georeferenced = first.crs is not None or first.transform != Affine.identity()
-        if question.resolution and first.crs is not None:
+        if question.grid is not None:
+            if first.crs is None:
+                raise RequestError("has no CRS to lay it on the other raster's ground")
+            if not _on(question.grid, first):
+                sources = _warped(sources, None, stack, question.grid)
+        elif question.resolution and first.crs is not None:
             sources = _warped(sources, question.resolution, stack)
         elif georeferenced and not turn(first.transform)[1]:
             if first.crs is None:
@@ -137,15 +165,25 @@ class Raster:
         self.transform = (
             upright(first.transform, self._turn, self.height, self.width) if georeferenced else None
         )
-        self.match: Match = match(
+        found = match(
             [Layer(source.name, _wavelength(source)) for source in sources],
             first.dtypes[0],
             question.sensor,
             question.bands,
         )
+        self.match: Match = needed(found, intake.bands)
         self._sources = [sources[n] for n in self.match.layers]
+        kinds = [np.dtype(source.file.dtypes[source.number - 1]) for source in self._sources]
+        if any(np.issubdtype(kind, np.complexfloating) for kind in kinds):
+            raise RequestError("holds complex numbers")
+        self._floats = any(np.issubdtype(kind, np.floating) for kind in kinds)
+        masks = {id(source.file): source for source in self._sources if source.masked}
+        self._masked = list(masks.values())  # a mask is of all bands of a file
         self.distance = self._distance(question)
-        self._scale, self._offset, notes = self._stored_as(question)
+        scale, offset, notes = self._stored_as(question)
+        gain, shift = intake.factors(self.match.sensor, self.match.bands)
+        self._gain, self._shift = scale * gain, offset * gain + shift
+        self._intake = intake
         self.assumed = "; ".join(filter(None, [self.match.assumed, *notes])) or None
         self.blocks = first.block_shapes[0][:: -1 if self._turn.transposed else 1]
 
@@ -153,42 +191,61 @@ class Raster:
     def wavelengths(self) -> tuple[float, ...]:
         return tuple(band.wavelength for band in self.match.bands)
 
+    @property
+    def grid(self) -> Grid | None:
+        """The pixels of the upright raster; None where they lie on no ground."""
+        if self.transform is None or self.crs is None:
+            return None
+        return Grid(self.crs, self.transform, self.height, self.width)
+
     def read(
         self, top: int, bottom: int, left: int, right: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Values [bands, rows, columns] and which pixels are valid in all bands.
+        """The model's numbers [bands, rows, columns] and which pixels are valid in all bands.
 
         What lies beyond the raster's end mirrors what lies before it, and is not valid; so is what
         is nodata, which has the value 0.
         """
         inside = (top, min(bottom, self.height), left, min(right, self.width))
         window = self._turn.stored(inside, self.height, self.width)
-        stored = np.stack([self._band(source, window) for source in self._sources])
-        valid: NDArray[np.bool_] = np.asarray(np.isfinite(stored).all(0))
+        stored = self._stored(window)
+        valid = np.ones(stored.shape[1:], np.bool_)
+        if self._floats:
+            valid &= np.isfinite(stored).all(0)
         for layer, source in zip(stored, self._sources, strict=True):
             if source.nodata is not None:
                 valid &= layer != source.nodata
-            if source.masked:
-                valid &= source.file.read_masks(source.number, window=window) > 0
-        scale, offset = self._scale[:, None, None], self._offset[:, None, None]
-        values = sensors.standardised(stored * scale + offset, self.match.bands)
-        values = self._turn.upright(np.where(valid, values, np.float32(0)))
-        valid = self._turn.upright(valid[None])[0]
+        for source in self._masked:
+            valid &= source.file.read_masks(source.number, window=window) > 0
+        stored *= self._gain[:, None, None]
+        stored += self._shift[:, None, None]
+        values = self._intake.finished(stored)
+        if not valid.all():
+            values[:, ~valid] = 0
+        values, valid = self._turn.upright(values), self._turn.upright(valid[None])[0]
         beyond = ((0, bottom - inside[1]), (0, right - inside[3]))
         if any(after for _, after in beyond):
             values = np.pad(values, ((0, 0), *beyond), "symmetric")
             valid = np.pad(valid, beyond)
         return values, valid
 
-    def _band(self, source: _Source, window: Window) -> NDArray[np.float32]:
-        try:
-            pixels = source.file.read(source.number, window=window)
-        except RasterioError as error:
-            raise RequestError(f"cannot be read: {_short(error)}; is it cut off?") from error
-        if np.iscomplexobj(pixels):
-            raise RequestError(f"band {source.number} holds complex numbers")
-        values: NDArray[np.float32] = pixels.astype(np.float32)
-        return values
+    def _stored(self, window: Window) -> NDArray[np.float32]:
+        """Stored values [bands, rows, columns], each file read once."""
+        pixels = np.empty((len(self._sources), int(window.height), int(window.width)), np.float32)
+        places: dict[int, list[int]] = {}
+        for place, source in enumerate(self._sources):
+            places.setdefault(id(source.file), []).append(place)
+        for found in places.values():
+            file = self._sources[found[0]].file
+            numbers = [self._sources[place].number for place in found]
+            try:
+                if len(places) == 1:
+                    file.read(numbers, window=window, out=pixels)
+                else:
+                    pixels[found] = file.read(numbers, window=window, out_dtype="float32")
+            except RasterioError as error:
+                raise RequestError(f"cannot be read: {_short(error)}; is it cut off?") from error
+        return pixels
 
     def _distance(self, question: Question) -> float:
         known = self.match.sensor.resolution
@@ -240,9 +297,10 @@ class Raster:
 
 
 @contextmanager
-def opened(question: Question) -> Iterator[Raster]:
+def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
     """Open a raster; InputError says what is wrong with it, without its name."""
     with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_NUM_THREADS=THREADS))
         try:
             files = [stack.enter_context(_open(a)) for a in _addresses(question.raster)]
         except RasterioError as error:
@@ -252,11 +310,14 @@ def opened(question: Question) -> Iterator[Raster]:
             files = _alike(files, stack)
         sources = [source for file in files for source in _layers(file, len(files) > 1)]
         row = max(f.width * f.block_shapes[0][0] * sum(map(_size, f.dtypes)) for f in files)
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=int(min(max(CACHE, 2 * row), LARGEST))))
+        cache = int(min(max(CACHE, 2 * row), LARGEST))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         try:
-            raster = Raster(sources, question, stack)
+            raster = Raster(sources, question, stack, intake)
         except RasterioError as error:
             raise RequestError(f"cannot be read: {_short(error)}") from error
+        raster.gdal = f"GDAL {rasterio.__gdal_version__}, GDAL_CACHEMAX={cache}"
+        raster.gdal += f", GDAL_NUM_THREADS={THREADS}"
         yield raster
 
 
@@ -347,10 +408,19 @@ def _wavelength(source: _Source) -> float | None:
     return None
 
 
+def _on(grid: Grid, file: Any) -> bool:
+    """Whether a file's pixels are those of the grid, to a hundredth of a pixel."""
+    same = file.crs == grid.crs and file.shape == (grid.height, grid.width)
+    return same and file.transform.almost_equals(grid.transform, abs(grid.transform.a) / 100)
+
+
 def _warped(
-    sources: Sequence[_Source], resolution: float | None, stack: ExitStack
+    sources: Sequence[_Source],
+    resolution: float | None,
+    stack: ExitStack,
+    grid: Grid | None = None,
 ) -> list[_Source]:
-    """The sources north-up, at `resolution` metres where it is given."""
+    """The sources north-up, at `resolution` metres or on the grid where one is given."""
     made: dict[int, Any] = {}
     for source in sources:
         file = source.file
@@ -359,7 +429,9 @@ def _warped(
             if source.nodata is None and ColorInterp.alpha not in file.colorinterp:
                 settings["add_alpha"] = True  # what lies beside a turned raster is not valid
             try:
-                if resolution is not None:
+                if grid is not None:
+                    settings |= {k: getattr(grid, k) for k in Grid.__dataclass_fields__}
+                elif resolution is not None:
                     settings |= _target(file, resolution)
                 made[id(file)] = stack.enter_context(WarpedVRT(file, **settings))
             except RasterioError as error:

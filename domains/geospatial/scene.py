@@ -1,130 +1,66 @@
 """The files of one embedded scene: a raster of vectors, a table of windows, a picture."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
-from affine import Affine
 from numpy.typing import NDArray
-from rasterio.shutil import copy
-from rasterio.windows import Window
 
-from foundation.domains.geospatial import footprints
+from foundation.domains.geospatial import cog, footprints
+from foundation.domains.geospatial.facts import Facts
 from foundation.durable import replacing
 
 if TYPE_CHECKING:
     from foundation.domains.geospatial.parts import Strip
-    from foundation.domains.geospatial.reading import Raster
 
 Strips = Callable[[], Iterator["Strip"]]
-BLOCK = 128
 PICTURE = 2048  # pixels of the map's longer side, at most
+SAMPLED = 2**16  # patches that the map's components are found on
+KEY, LINE = 200, 18  # pixels of a key's width at least, and of each of its lines
+LEVELS = 127  # of int8, on each side of 0; -128 is none
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a scene once it is open. rows, columns: patches. transform: of a patch."""
-
-    height: int
-    width: int
-    rows: int
-    columns: int
-    transform: Affine | None
-    pixel: Affine | None
-    crs: Any
-    sensor: str
-    bands: tuple[str, ...]
-    distance: float
-    assumed: str | None
-
-    @classmethod
-    def of(cls, raster: "Raster", patch: int) -> "Facts":
-        transform = raster.transform
-        return cls(
-            raster.height,
-            raster.width,
-            -(-raster.height // patch),
-            -(-raster.width // patch),
-            None if transform is None else transform @ Affine.scale(patch),
-            transform,
-            raster.crs,
-            raster.match.sensor.name,
-            tuple(band.name for band in raster.match.bands),
-            raster.distance,
-            raster.assumed,
-        )
-
-    def columns_of_table(self) -> dict[str, Any]:
-        """What the results' row tells of the scene."""
-        return {
-            "sensor": self.sensor,
-            "bands": list(self.bands),
-            "assumed": self.assumed,
-            "resolution": self.distance,
-            "crs": None if self.crs is None else self.crs.to_string(),
-            "height": self.height,
-            "width": self.width,
-        }
-
-
-def write(folder: Path, facts: Facts, strips: Strips, name: str) -> None:
+def write(folder: Path, facts: Facts, strips: Strips, name: str, store: str) -> None:
     """Write embedding.tif, map.png and windows.parquet into a folder."""
-    _cog(folder / "embedding.tif", facts, strips)
+    _embedding(folder / "embedding.tif", facts, strips, store)
     _map(folder / "map.png", facts, strips)
     _table(folder / "windows.parquet", facts, strips, name)
 
 
-def _cog(path: Path, facts: Facts, strips: Strips) -> None:
-    """A cloud-optimised GeoTIFF: a pixel a patch, a band a unit, NaN for none.
+def _embedding(path: Path, facts: Facts, strips: Strips, store: str) -> None:
+    """A pixel a patch, a band a unit, NaN for none.
 
     Values have the precision of half floats, and are stored as floats whose last bits are zero and
     compress to nothing: with NBITS=16, GDAL 3.10 leaves what memory held around the last tiles.
     """
-    units = next(strips()).vectors.shape[2]
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "height": facts.rows,
-        "width": facts.columns,
-        "count": units,
-        "dtype": "float32",
-        "nodata": np.nan,
-        "crs": facts.crs,
-        "transform": facts.transform,
-        "tiled": True,
-        "blockxsize": BLOCK,
-        "blockysize": 16,
-        "interleave": "pixel",
-        "bigtiff": "if_safer",
-        "sparse_ok": True,
-    }
-    plain = path.with_name(".plain.tif")
-    with rasterio.open(plain, "w", **profile) as file:
-        file.descriptions = tuple(f"embedding_{n}" for n in range(units))
-        top = 0
-        for strip in strips():
-            vectors = strip.vectors
-            if np.isfinite(vectors[..., 0]).any():
-                window = Window(0, top, facts.columns, len(vectors))
-                file.write(vectors.transpose(2, 0, 1).astype(np.float32), window=window)
-            top += len(vectors)
-    settings = {
-        "compress": "deflate",
-        "predictor": "floating_point",
-        "blocksize": BLOCK,
-        "bigtiff": "if_safer",
-    }
-    with replacing(path) as part:
-        copy(
-            plain,
-            part,
-            driver="COG",
-            overview_resampling="average",
-            **settings,
-        )
-    plain.unlink()
+    names = [f"embedding_{number}" for number in range(next(strips()).vectors.shape[2])]
+    if store == "float16":
+        rows = (strip.vectors.transpose(2, 0, 1) for strip in strips())
+        cog.write(path, facts, rows, names)
+        return
+    most = np.full(len(names), 1e-6, np.float32)
+    for strip in strips():
+        seen = np.nan_to_num(np.abs(strip.vectors.astype(np.float32)))
+        most = np.maximum(most, seen.max((0, 1)))
+    scales = most / LEVELS
+    cog.write(
+        path,
+        facts,
+        (_levels(strip.vectors, scales) for strip in strips()),
+        names,
+        dtype="int8",
+        nodata=-128,
+        overviews="nearest",
+        scales=scales.tolist(),
+    )
+
+
+def _levels(vectors: NDArray[np.float16], scales: NDArray[np.float32]) -> NDArray[np.int8]:
+    found = np.round(vectors.astype(np.float32) / scales)
+    levels: NDArray[np.int8] = np.where(np.isnan(found), -128, found).astype(np.int8)
+    return levels.transpose(2, 0, 1)
 
 
 def _table(path: Path, facts: Facts, strips: Strips, name: str) -> None:
@@ -144,33 +80,82 @@ def _table(path: Path, facts: Facts, strips: Strips, name: str) -> None:
 
 def _map(path: Path, facts: Facts, strips: Strips) -> None:
     """Three principal components of the patches as red, green and blue; none is transparent."""
-    from PIL import Image
-
+    axes = Components.of(np.concatenate(list(_sampled(facts, strips, SAMPLED))))
     step = max(1, -(-max(facts.rows, facts.columns) // PICTURE))
-    coarse = np.concatenate([strip.vectors[::step, ::step] for strip in strips()]).astype(
-        np.float32
+    rows = [axes.colours(strip) for strip in coarse(strips, step)]
+    picture(path, np.concatenate(rows))
+
+
+def coarse(strips: Strips, step: int) -> Iterator[NDArray[np.float32]]:
+    """Every `step`th patch down and across, some rows at a time."""
+    top = 0
+    for strip in strips():
+        yield strip.vectors[-top % step :: step, ::step].astype(np.float32)
+        top += len(strip.vectors)
+
+
+def _sampled(facts: Facts, strips: Strips, count: int) -> Iterator[NDArray[np.float32]]:
+    """About `count` vectors from all over the scene, as lists of rows."""
+    step = max(1, int((facts.rows * facts.columns / count) ** 0.5))
+    for rows in coarse(strips, step):
+        yield rows[np.isfinite(rows[..., 0])]
+
+
+def picture(
+    path: Path, colours: NDArray[np.uint8], key: Mapping[str, NDArray[np.uint8]] | None = None
+) -> None:
+    """Write colours [rows, columns, 4] as a PNG, enlarged where it would be small.
+
+    key: what colours mean, told below the picture.
+    """
+    from PIL import Image, ImageDraw
+
+    rows, columns = colours.shape[:2]
+    larger = max(1, 512 // max(rows, columns))
+    image = Image.fromarray(colours).resize(
+        (columns * larger, rows * larger), Image.Resampling.NEAREST
     )
-    there = np.isfinite(coarse[..., 0])
-    colours = np.zeros((*there.shape, 4), np.uint8)
-    colours[there, :3] = components(coarse[there])
-    colours[there, 3] = 255
-    larger = max(1, 512 // max(there.shape))
-    picture = Image.fromarray(colours).resize(
-        (there.shape[1] * larger, there.shape[0] * larger), Image.Resampling.NEAREST
-    )
+    if key:
+        below = Image.new("RGBA", (max(image.width, KEY), image.height + LINE * len(key) + 8))
+        below.paste((255, 255, 255, 255), (0, image.height, below.width, below.height))
+        below.paste(image)
+        draw = ImageDraw.Draw(below)
+        for number, (name, colour) in enumerate(key.items()):
+            top = image.height + 6 + LINE * number
+            draw.rectangle((6, top, 18, top + 12), tuple(colour.tolist()))
+            draw.text((26, top), name, fill=(0, 0, 0, 255))
+        image = below
     with replacing(path) as part:
-        picture.save(part, format="png")
+        image.save(part, format="png")
 
 
-def components(vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The first three principal components of vectors [rows, units], stretched to 0 .. 255."""
-    centred = vectors - vectors.mean(0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :3]
-    # An axis has no sign of its own: its largest share is made positive, so that maps agree.
-    axes = axes * np.sign(axes[np.abs(axes).argmax(0), range(axes.shape[1])])
-    shares = centred @ axes
-    low, high = np.percentile(shares, [2, 98], axis=0)
-    stretched = (shares - low) / np.maximum(high - low, 1e-6)
-    colours: NDArray[np.uint8] = (255 * np.clip(stretched, 0, 1)).astype(np.uint8)
-    return colours
+@dataclass(frozen=True)
+class Components:
+    """Three principal components: their axes [units, 3], and what is black and white of each."""
+
+    mean: NDArray[np.float32]
+    axes: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32]) -> "Components":
+        """Of vectors [rows, units], of which 2 % are cut off at either end."""
+        mean = vectors.mean(0)
+        centred = vectors - mean
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        axes = axes[:, ::-1][:, :3]
+        # An axis has no sign of its own: its largest share is made positive, so that maps agree.
+        axes = axes * np.sign(axes[np.abs(axes).argmax(0), range(axes.shape[1])])
+        low, high = np.percentile(centred @ axes, [2, 98], axis=0)
+        return cls(mean, axes, low, high)
+
+    def colours(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Vectors [rows, columns, units], NaN for none -> [rows, columns, 4] of red to alpha."""
+        there = np.isfinite(vectors[..., 0])
+        shares = (vectors[there] - self.mean) @ self.axes
+        stretched = (shares - self.low) / np.maximum(self.high - self.low, 1e-6)
+        found = np.zeros((*there.shape, 4), np.uint8)
+        found[there, : stretched.shape[1]] = (255 * np.clip(stretched, 0, 1)).astype(np.uint8)
+        found[there, 3] = 255
+        return found

@@ -43,6 +43,11 @@ class Sensor:
     offset: float = 0.0
     resolution: float | None = None
 
+    @property
+    def reflectance(self) -> bool:
+        """Whether its values are reflectances, 0 to about 1, and not 8-bit numbers."""
+        return self.scale < 0.01
+
     def band(self, name: str) -> Band:
         """The band of a name or common name; case aside, B2 is B02, and nir the one there is."""
         for wanted in (plain(name), NEAR.get(plain(name))):
@@ -53,10 +58,7 @@ class Sensor:
 
 
 def standardised(values: NDArray[Any], bands: Sequence[Band]) -> NDArray[np.float32]:
-    """Values [bands, height, width] in their bands' standard deviations, and asinh of those.
-
-    So cloud and snow, many deviations away, neither drown the rest nor are cut off.
-    """
+    """Values [bands, height, width] in their bands' standard deviations, and asinh of those."""
     mean, std = (np.array([getattr(b, k) for b in bands], np.float32) for k in ("mean", "std"))
     scaled: NDArray[np.float32] = (values - mean[:, None, None]) / std[:, None, None]
     return np.arcsinh(scaled, dtype=np.float32)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from foundation.domains.geospatial.adapter import SIDE
 from foundation.domains.geospatial.baselines import Embedder, all_of, embedded
 from foundation.domains.geospatial.collection import data_folder
+from foundation.domains.geospatial.intake import STARTER
 from foundation.domains.geospatial.measuring import better_than, compared, distances, ranks
 from foundation.domains.geospatial.parts import Part
 from foundation.domains.geospatial.probing import linear, neighbours
@@ -54,6 +55,8 @@ def run(
     root = data_folder() / "rasters"
     if not root.is_dir():
         raise InputError(f"{root} is not there: set FOUNDATION_DATA to the folder of the data")
+    if model.adapter.encoder.intake != STARTER:  # type: ignore[attr-defined]
+        raise InputError("suite=geo measures models of any bands on windows of 64 pixels")
     embedders = all_of(model.adapter, seed)  # type: ignore[arg-type]
     found: dict[str, Any] = {}
     for done, name in enumerate(suite["measures"]):

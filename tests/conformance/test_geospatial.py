@@ -43,7 +43,7 @@ class TestEmbed(AdapterContract):
         return ModelSpec(
             name="geospatial/tiny",
             domain="geospatial",
-            adapter="foundation.domains.geospatial.adapter:SpectralEmbedder",
+            adapter="foundation.domains.geospatial.adapter:RasterEmbedder",
             source=f"path:{tmp_path / 'tiny'}",
             tasks=("embed",),
             parameters=sum(weight.numel() for weight in network.parameters()),

@@ -30,7 +30,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     return ModelSpec(
         name="geospatial/tiny",
         domain="geospatial",
-        adapter="foundation.domains.geospatial.adapter:SpectralEmbedder",
+        adapter="foundation.domains.geospatial.adapter:RasterEmbedder",
         source=f"path:{folder}",
         tasks=("embed",),
         parameters=sum(weight.numel() for weight in network.parameters()),
