@@ -411,7 +411,8 @@ def _wavelength(source: _Source) -> float | None:
 def _on(grid: Grid, file: Any) -> bool:
     """Whether a file's pixels are those of the grid, to a hundredth of a pixel."""
     same = file.crs == grid.crs and file.shape == (grid.height, grid.width)
-    return same and file.transform.almost_equals(grid.transform, abs(grid.transform.a) / 100)
+    near = file.transform.almost_equals(grid.transform, abs(grid.transform.a) / 100)
+    return bool(same and near)
 
 
 def _warped(

@@ -40,11 +40,11 @@ def _embedding(path: Path, facts: Facts, strips: Strips, store: str) -> None:
         rows = (strip.vectors.transpose(2, 0, 1) for strip in strips())
         cog.write(path, facts, rows, names)
         return
-    most = np.full(len(names), 1e-6, np.float32)
+    most = np.full(len(names), 1e-6)
     for strip in strips():
         seen = np.nan_to_num(np.abs(strip.vectors.astype(np.float32)))
         most = np.maximum(most, seen.max((0, 1)))
-    scales = most / LEVELS
+    scales = (most / LEVELS).astype(np.float32)
     cog.write(
         path,
         facts,
