@@ -85,8 +85,10 @@ class RasterEmbedder:
         return self.encoder.width
 
     def key(self, task: str, request: Any) -> Hashable:
-        """Windows of as many bands and dates may share a batch."""
-        return len(getattr(request, "wavelengths", ())), len(getattr(request, "days", ()))
+        """Windows of as many bands and dates, and alike in knowing their place, share batches."""
+        if not hasattr(request, "wavelengths"):
+            return None
+        return len(request.wavelengths), len(request.days), request.place is None
 
     def split(self, task: str, request: Any, sink: Path | None) -> Parts:
         """The windows of a request's raster, and what is made of their vectors."""

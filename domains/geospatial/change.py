@@ -18,7 +18,7 @@ from foundation.domains.geospatial.reading import Grid, Question, Raster, opened
 from foundation.errors import RequestError
 
 LOOKED_AT = 1024  # pixels a side of the middle, on which the shift is measured
-CLEAR = 0.02  # of the correlation's peak; below it the shift cannot be told
+CLEAR = 1.5  # times the highest peak that noise would have; below it the shift cannot be told
 ALIGNED = 1.0  # pixels of shift that are no change
 
 
@@ -167,7 +167,7 @@ def shift(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float] | None:
     product = spectra[1] * spectra[0].conj()
     surface = fft.irfft2(product / np.maximum(np.abs(product), 1e-12), one.shape)
     peak = np.unravel_index(surface.argmax(), surface.shape)
-    if surface[peak] < CLEAR:
+    if surface[peak] < CLEAR * (2 * np.log(surface.size) / surface.size) ** 0.5:
         return None
     found = []
     for axis, (place, size) in enumerate(zip(peak, surface.shape, strict=True)):

@@ -32,7 +32,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
         domain="geospatial",
         adapter="foundation.domains.geospatial.adapter:RasterEmbedder",
         source=f"path:{folder}",
-        tasks=("embed",),
+        tasks=("embed", "search", "change", "probe", "segment", "classify"),
         parameters=sum(weight.numel() for weight in network.parameters()),
     )
 
