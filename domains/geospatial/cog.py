@@ -67,7 +67,7 @@ def write(
                 file.write(block.astype(dtype), window=window)
             top += block.shape[1]
     predictor = "floating_point" if np.dtype(dtype).kind == "f" else "no"
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), replacing(path) as part:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE, SPARSE_OK_OVERVIEW=True), replacing(path) as part:
         copy(
             plain,
             part,
@@ -77,5 +77,6 @@ def write(
             predictor=predictor,
             blocksize=BLOCK,
             bigtiff="if_safer",
+            sparse_ok=True,
         )
     plain.unlink()

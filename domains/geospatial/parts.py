@@ -55,25 +55,30 @@ class Strip:
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all; patches without a vector take no room."""
-        there = np.isfinite(self.vectors[..., 0])
+        there, seen = np.isfinite(self.vectors[..., 0]), np.isfinite(self.pooled[:, 0])
         with replacing(path) as part, part.open("wb") as file:
             np.savez(
                 file,
-                there=there,
+                there=np.packbits(there),
                 vectors=self.vectors[there],
+                seen=seen,
+                pooled=self.pooled[seen],
                 windows=self.windows,
-                pooled=self.pooled,
                 valid=self.valid,
+                shape=self.vectors.shape,
             )
 
     @classmethod
     def read(cls, path: Path) -> "Strip":
         """What `save` wrote."""
         with np.load(path) as file:
-            there, found = file["there"], file["vectors"]
-            vectors = np.full((*there.shape, found.shape[1]), np.nan, np.float16)
-            vectors[there] = found
-            return cls(vectors, *(file[name] for name in ("windows", "pooled", "valid")))
+            down, across, units = file["shape"].tolist()
+            bits = np.unpackbits(file["there"], count=down * across)
+            vectors = np.full((down, across, units), np.nan, np.float16)
+            vectors[bits.reshape(down, across) > 0] = file["vectors"]
+            pooled = np.full((len(file["seen"]), units), np.nan, np.float32)
+            pooled[file["seen"]] = file["pooled"]
+            return cls(vectors, file["windows"], pooled, file["valid"])
 
 
 Chunk = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -199,6 +204,8 @@ class RasterParts:
         patch, strip, facts = self.patch, self._strips[place], self.facts
         (values, valid), top = chunk, self._down[place].start * self.patch
         columns = self._across[first : first + self._at_once]
+        if not valid.any():
+            return
         for number, column in enumerate(columns, first):
             start = (column.start - columns[0].start) * patch
             there = valid[:, start : start + self.side]

@@ -217,11 +217,14 @@ class Raster:
                 valid &= layer != source.nodata
         for source in self._masked:
             valid &= source.file.read_masks(source.number, window=window) > 0
-        stored *= self._gain[:, None, None]
-        stored += self._shift[:, None, None]
-        values = self._intake.finished(stored)
-        if not valid.all():
-            values[:, ~valid] = 0
+        if not valid.any():
+            values = np.zeros_like(stored)
+        else:
+            stored *= self._gain[:, None, None]
+            stored += self._shift[:, None, None]
+            values = self._intake.finished(stored)
+            if not valid.all():
+                values[:, ~valid] = 0
         values, valid = self._turn.upright(values), self._turn.upright(valid[None])[0]
         beyond = ((0, bottom - inside[1]), (0, right - inside[3]))
         if any(after for _, after in beyond):

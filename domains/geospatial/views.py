@@ -32,7 +32,7 @@ def view(
     scale = torch.exp(0.8 * uniform[:, 0] - 0.4)
     pixels = _turned(pixels, uniform, scale)
     chosen = torch.from_numpy(draws.uniform(step + 2) < augment)
-    pixels = torch.where(chosen[:, None, None, None], _lit(pixels, bands, draws, step + 3), pixels)
+    pixels = torch.where(chosen[:, None, None, None], lit(pixels, bands, draws, step + 3), pixels)
     pixels = pixels * (bands > 0)[:, :, None, None]
     cut = patches(pixels, patch)
     count = SIDE // patch
@@ -109,7 +109,7 @@ def _turned(pixels: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
     return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
-def _lit(pixels: Tensor, bands: Tensor, draws: Draws, step: int) -> Tensor:
+def lit(pixels: Tensor, bands: Tensor, draws: Draws, step: int) -> Tensor:
     """Another gain and offset, of all bands and of each, haze, which is blue, and noise."""
     count = pixels.shape[1]
     uniform = torch.from_numpy(draws.uniform(step, (4 + 2 * count,))).float()
