@@ -10,6 +10,8 @@ imported. The last line of standard output is a JSON object.
 
 import argparse
 import json
+import re
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -29,9 +31,21 @@ OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 
 
 def mend_torchvision() -> None:
-    """Declare the one operator that its import asks for, where it is missing."""
-    if not hasattr(torch.ops.torchvision, "nms"):
-        OPERATORS.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    """Declare the operators that its import asks for and its library does not bring."""
+    for _ in range(32):
+        try:
+            import torchvision  # noqa: F401
+
+            return
+        except ImportError:  # this kind does without
+            return
+        except RuntimeError as error:
+            missing = re.search(r"torchvision::(\w+) does not exist", str(error))
+            if missing is None:
+                raise
+            OPERATORS.define(f"{missing[1]}(Tensor input) -> Tensor")
+            for name in [name for name in sys.modules if name.startswith("torchvision")]:
+                del sys.modules[name]
 
 
 class Embedder:

@@ -4,6 +4,7 @@
     place_recognition   windows of one year found again in another
     change              windows swapped in from another place, told by how far two dates lie apart
     land_use            the land cover of patches, each place judged by the others
+    land_use_blocks     the land use of patches of one place, in squares that are held out whole
 
 The data lie below FOUNDATION_DATA/rasters; none of the places was pretrained on.
 """
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from foundation.domains.geospatial import sensors
 from foundation.domains.geospatial.adapter import SIDE
 from foundation.domains.geospatial.baselines import Embedder, all_of, embedded
 from foundation.domains.geospatial.collection import data_folder
@@ -158,11 +160,50 @@ def land_use(
     return _all_compared({"land_use.accuracy": scores}, seed)
 
 
+def land_use_blocks(
+    root: Path, embedders: Mapping[str, Embedder], limit: int | None, seed: int
+) -> dict[str, Any]:
+    """Balanced accuracy of a place's patches, told from those of other squares of 240 m.
+
+    The vectors of 5 dates are joined. A class counts as much as another; the interval is over
+    squares.
+    """
+    folder = root / "s2_eolearn"
+    scenes = np.load(folder / "REFERENCE_SCENES.npy").transpose(0, 3, 1, 2)
+    classes = np.load(folder / "LULC.npy")[..., 0].astype(np.int64)
+    bands = sensors.named("sentinel-2").bands
+    waves, (rows, columns) = tuple(band.wavelength for band in bands), (12, 12)
+    cells = classes[: 8 * rows, : 8 * columns].reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3)
+    labels = np.array([np.bincount(cell).argmax() for cell in cells.reshape(-1, 64)])
+    square = np.arange(rows)[:, None] // 3 * 4 + np.arange(columns) // 3
+    square, fold = square.ravel(), (square // 4 + square % 4).ravel() % 4
+    weight = len(labels) / (len(np.unique(labels)) * np.bincount(labels)[labels])
+    scores: Scores = {}
+    for name, embedder in embedders.items():
+        dates = []
+        for scene in scenes:
+            values = sensors.standardised(scene, bands)
+            parts = [Part(np.ascontiguousarray(values[:, top : top + SIDE, left : left + SIDE]),
+                          waves, 10.0) for top in (0, 32) for left in (0, 32)]  # fmt: skip
+            each = embedded(embedder, parts)[1]
+            upper, lower = (np.concatenate([each[n][:, :6], each[n + 1][:, 2:]], 1) for n in (0, 2))
+            dates.append(np.concatenate([upper[:6], lower[2:]]).reshape(rows * columns, -1))
+        vectors, told = torch.from_numpy(np.concatenate(dates, 1)), np.zeros(len(labels), np.int64)
+        for number in range(4):
+            out = torch.from_numpy(fold == number)
+            shown, answers = vectors[~out], torch.from_numpy(labels)[~out]
+            told[out.numpy()] = linear(shown, answers, vectors[out], [1e-2]).numpy()
+        right = weight * (told == labels)
+        scores[name] = np.array([right[square == one].mean() for one in np.unique(square)])
+    return _all_compared({"land_use_blocks.balanced_accuracy": scores}, seed)
+
+
 MEASURES = {
     "land_cover": land_cover,
     "place_recognition": place_recognition,
     "change": change,
     "land_use": land_use,
+    "land_use_blocks": land_use_blocks,
 }
 L2A = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 L1C = (*L2A[:10], None, *L2A[10:])  # the cirrus band is not in L2A
