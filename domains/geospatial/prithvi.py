@@ -103,8 +103,15 @@ class PrithviEncoder:
         intake = Intake.of({"side": 224, "patch": 16, "numbers": "reflectance", **options})
         if not intake.bands:
             raise SourceError("model.options.bands: name the bands that the model takes")
-        shape = [int(options[name]) for name in ("width", "layers", "heads")]
-        module = Prithvi(len(intake.bands), intake.patch, *shape, bool(options.get("coordinates")))
+        width, layers, heads = (int(options[name]) for name in ("width", "layers", "heads"))
+        module = Prithvi(
+            len(intake.bands),
+            intake.patch,
+            width,
+            layers,
+            heads,
+            bool(options.get("coordinates")),
+        )
         weights = state_dict(folder, COMMAND)
         encoder = {k.removeprefix("encoder."): v for k, v in weights.items()}
         loaded(module, encoder, folder)
