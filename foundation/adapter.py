@@ -3,7 +3,7 @@
 An adapter is small: batching, seeds, retry, resume, records and writing are the core's.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -159,7 +159,11 @@ class Saves(Protocol):
 
 @runtime_checkable
 class Tunable(Protocol):
-    """A model the trainer can train."""
+    """A model the trainer can train.
+
+    Random choices come from `draws`, or from torch's own generator while `loss` runs: it is seeded
+    for each step.
+    """
 
     def module(self) -> "torch.nn.Module":
         """The module whose parameters are trained."""
@@ -186,3 +190,53 @@ class Tunable(Protocol):
     def save(self, folder: Path) -> None:
         """Write weights and config as a folder that `model.path=` loads."""
         ...
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A Tunable that LoRA can be laid on."""
+
+    def base(self) -> "torch.nn.Module":
+        """The part of the module that LoRA adapts and freezes; the rest is trained in full."""
+        ...
+
+
+@runtime_checkable
+class Recomputes(Protocol):
+    """A Tunable that can compute activations again on the way back."""
+
+    def recompute(self) -> None: ...
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A Tunable with a head. labels: what its rows are told apart by; none where it tells values."""
+
+    labels: Sequence[str]
+
+    def predict(self, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+        """A batch -> probabilities [rows, labels], or values [rows] in the data's unit."""
+        ...
+
+    def wanted(self, row: Any) -> float:
+        """The number of a row's label, or its value."""
+        ...
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a tuning begins with.
+
+    folder: the model's verified weights; None to pretrain where the model has none. method: head,
+    lora, full or pretrain. rows: the data, each the fields of the domain by name. options: the
+    recipe's `shape` and what else of it the core does not know. deltas: LoRA folders that are laid
+    on first. rank: of LoRA.
+    """
+
+    spec: ModelSpec
+    folder: Path
+    method: str
+    rows: Sequence[Any]
+    seed: int = 0
+    rank: int = 8
+    options: Mapping[str, Any] = field(default_factory=dict)

@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.durable import sync_folder
+from foundation.errors import RunFolderError
 
 if TYPE_CHECKING:
     import torch
@@ -42,16 +44,23 @@ def save(
     optimizer: "torch.optim.Optimizer",
     progress: dict[str, Any],
     keep: int,
+    frozen: Collection[str] = (),
+    average: "Mapping[str, torch.Tensor] | None" = None,
 ) -> Path:
-    """Write `folder/step-<n>` under a temporary name, rename it, and drop all but `keep`."""
-    from safetensors.torch import save_file, save_model
+    """Write `folder/step-<n>` under a temporary name, rename it, and drop all but `keep`.
+
+    frozen: parameters that are the model's own, and left out.
+    """
+    from safetensors.torch import save_file
 
     final = folder / f"step-{step:08d}"
     part = folder / f".{final.name}.{os.getpid()}.part"
     for leftover in folder.glob(".step-*.part"):
         shutil.rmtree(leftover)
     part.mkdir(parents=True)
-    save_model(module, str(part / "model.safetensors"))
+    save_weights(module, part / "model.safetensors", frozen)
+    if average is not None:
+        save_file(dict(average), str(part / "average.safetensors"))
     tensors, rest = flatten(optimizer.state_dict())
     save_file(tensors, str(part / "optimizer.safetensors"))
     (part / "progress.json").write_text(json.dumps({"step": step, "optimizer": rest, **progress}))
@@ -64,6 +73,26 @@ def save(
     for old in saved(folder)[:-keep]:
         shutil.rmtree(old)
     return final
+
+
+def save_weights(module: "torch.nn.Module", path: Path, frozen: Collection[str] = ()) -> None:
+    """Write all but the frozen parameters of a module, shared ones once."""
+    from safetensors.torch import save_file, save_model
+
+    if not frozen:
+        save_model(module, str(path))
+        return
+    kept = {n: v.detach().contiguous() for n, v in module.state_dict().items() if n not in frozen}
+    save_file(kept, str(path))
+
+
+def load_weights(module: "torch.nn.Module", path: Path, frozen: Collection[str] = ()) -> None:
+    """The inverse of `save_weights`."""
+    from safetensors.torch import load_model
+
+    missing, _ = load_model(module, str(path), strict=not frozen)
+    if set(missing) - set(frozen):
+        raise RunFolderError(f"{path} lacks weights of the model, {sorted(missing)[0]} among them")
 
 
 def saved(folder: Path) -> list[Path]:
@@ -79,16 +108,26 @@ def progress(folder: Path) -> dict[str, Any]:
 
 
 def load(
-    path: Path, module: "torch.nn.Module", optimizer: "torch.optim.Optimizer"
+    path: Path,
+    module: "torch.nn.Module",
+    optimizer: "torch.optim.Optimizer",
+    frozen: Collection[str] = (),
 ) -> dict[str, Any]:
     """Put a checkpoint into module and optimizers; return its progress."""
-    from safetensors.torch import load_file, load_model
+    from safetensors.torch import load_file
 
-    load_model(module, str(path / "model.safetensors"))
+    load_weights(module, path / "model.safetensors", frozen)
     values: dict[str, Any] = json.loads((path / "progress.json").read_text())
     tensors = load_file(str(path / "optimizer.safetensors"))
     optimizer.load_state_dict(unflatten(tensors, values.pop("optimizer")))
     return values
+
+
+def average(path: Path) -> "dict[str, torch.Tensor]":
+    """The averaged weights of a checkpoint."""
+    from safetensors.torch import load_file
+
+    return load_file(str(path / "average.safetensors"))
 
 
 def _sync(path: Path) -> None:

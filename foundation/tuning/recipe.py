@@ -6,6 +6,12 @@ from dataclasses import dataclass, fields
 from foundation.errors import RequestError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+SCHEDULES = ("trapezoid", "cosine")
+
+
+WHOLE = (
+    "steps", "batch", "warmup", "accumulate", "patience", "checkpoint", "validate", "log", "keep",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -13,11 +19,18 @@ class Recipe:
     """One training.
 
     steps: optimizer steps. batch: rows a step. rate: peak learning rate, above 0.
-    warmup: steps of linear rise, at least 0. decay: share of the steps, at the end, over which the
-    rate falls linearly to 0 (a trapezoid, so that a training can be lengthened before it decays).
+    warmup: steps of linear rise, at least 0. schedule: after it, "cosine" falls to 0 along half a
+    wave; "trapezoid" stays, and falls linearly to 0 over the last share `decay` of the steps, so
+    that a training can be lengthened before it decays.
     weight_decay: of AdamW, 0 to 1. clip: largest gradient norm, above 0.
     precision: "auto" (measured), "float32" or "bfloat16".
     augment: share of the rows that the domain augments, 0 to 1.
+    accumulate: parts a batch is passed in, each on its own, for less memory; at least 1.
+    recompute: compute activations again on the way back rather than keep them.
+    average: decay of an exponential moving average of the weights, which is then what is measured
+    and saved, 0 (none) to below 1.
+    patience: measurements in a row without a better one after which the training ends, with the
+    best weights; 0 goes on to the last step.
     checkpoint, validate, log: steps between two of them. keep: checkpoints kept.
     """
 
@@ -30,14 +43,19 @@ class Recipe:
     clip: float = 1.0
     precision: str = "auto"
     augment: float = 0.0
+    schedule: str = "trapezoid"
+    accumulate: int = 1
+    recompute: bool = False
+    average: float = 0.0
+    patience: int = 0
     checkpoint: int = 500
     validate: int = 500
     log: int = 50
     keep: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "warmup", "checkpoint", "validate", "log", "keep"):
-            value, least = getattr(self, name), int(name != "warmup")
+        for name in WHOLE:
+            value, least = getattr(self, name), int(name not in ("warmup", "patience"))
             if type(value) is not int or value < least:
                 raise RequestError(
                     f"recipe.{name} must be a whole number of at least {least}, got '{value}'"
@@ -45,17 +63,30 @@ class Recipe:
         for name in ("rate", "clip"):
             if not 0 < _number(self, name) < math.inf:
                 raise RequestError(f"recipe.{name} must be above 0, got {getattr(self, name)}")
-        for name in ("decay", "augment", "weight_decay"):
+        if self.accumulate > self.batch:
+            raise RequestError(
+                f"recipe.accumulate must be at most recipe.batch ({self.batch}), "
+                f"got {self.accumulate}"
+            )
+        for name in ("decay", "augment", "weight_decay", "average"):
             if not 0 <= _number(self, name) <= 1:
                 raise RequestError(
                     f"recipe.{name} must lie between 0 and 1, got {getattr(self, name)}"
                 )
-        if self.precision not in PRECISIONS:
-            raise RequestError(f"recipe.precision must be one of {', '.join(PRECISIONS)}")
+        if self.average == 1:
+            raise RequestError("recipe.average must be below 1, got 1")
+        if type(self.recompute) is not bool:
+            raise RequestError(f"recipe.recompute must be true or false, got '{self.recompute}'")
+        for name, known in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise RequestError(f"recipe.{name} must be one of {', '.join(known)}")
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the step that follows `step` finished ones."""
         rise = min(1.0, (step + 1) / max(1, self.warmup))
+        if self.schedule == "cosine":
+            done = max(0, step - self.warmup) / max(1, self.steps - self.warmup)
+            return self.rate * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         fall = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
         return self.rate * rise * max(0.0, fall)
 

@@ -1,15 +1,18 @@
 """The training loop: the same for every domain."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.adapter import Tunable
+from foundation.adapter import Predicts, Recomputes, Tunable
 from foundation.draws import Draws
-from foundation.errors import FoundationError, RunFolderError
+from foundation.durable import replacing
+from foundation.errors import FoundationError, RequestError, RunFolderError
 from foundation.tuning import checkpoint
+from foundation.tuning.average import Average
 from foundation.tuning.order import Order
 from foundation.tuning.recipe import Recipe
 
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     import torch
 
 Report = Callable[[int, int, dict[str, float]], None]
+Batch = dict[str, "torch.Tensor"]
+# What may change when a training goes on: a trapezoid may be lengthened, a batch passed in parts.
+BOOKKEEPING = ("steps", "decay", "accumulate", "recompute", "checkpoint", "validate", "log", "keep")
+BEST = "best.safetensors"
 
 
 class Trainer:
@@ -25,8 +32,10 @@ class Trainer:
     rows and held_out: the domain's data rows. The curve is a row for each `recipe.log` steps:
     step, loss (a unit, mean since the last row), held_out (a unit) or None, rate, units a second.
     precision: what "auto" was measured to be; a resumed training keeps what it began with.
-    The data order, the augmentation and the dropout of step n depend on seed and n alone, so that a
-    resumed training gives the curve of an uninterrupted one.
+    frozen: parameters that are the model's own and in no checkpoint. The data order, the
+    augmentation and the dropout of step n depend on seed and n alone, so that a resumed training
+    gives the curve of an uninterrupted one. Under a launcher of several processes (torchrun,
+    accelerate launch) each passes its share of every batch.
     """
 
     def __init__(
@@ -38,41 +47,69 @@ class Trainer:
         folder: Path,
         seed: int = 0,
         precision: str = "float32",
+        frozen: Collection[str] = (),
+        sizes: Sequence[int] | None = None,
     ) -> None:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
         if recipe.precision == "auto":
             precision = checkpoint.progress(folder).get("precision", precision)
-        if not rows:
+        if not len(rows):
             raise RunFolderError("task.data holds no row that can be trained on")
         self.tunable, self.rows, self.held_out = tunable, rows, held_out
         self.recipe, self.folder, self.seed = recipe, folder, seed
-        self.precision = precision
+        self.precision, self.frozen = precision, frozenset(frozen)
         mixed = "bf16" if precision == "bfloat16" else "no"
         # accelerate would hold a process to the precision of its first training.
         AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=_device(tunable) == "cpu")
-        self.module = self.accelerator.prepare_model(tunable.module())
+        self.module = tunable.module()
+        self.whole = self.accelerator.prepare_model(_whole(tunable))
         self.optimizer = _optimizer(self.module, recipe)
-        self.order = Order([tunable.size(row) for row in rows], recipe.batch, seed)
+        self.average = Average(self.module, recipe.average) if recipe.average else None
+        self.order = Order(
+            [tunable.size(row) for row in rows] if sizes is None else sizes, recipe.batch, seed
+        )
+        self.parts = recipe.accumulate
+        if self.order.batch < self.parts * self.accelerator.num_processes:
+            raise RequestError(
+                f"a batch of {self.order.batch} rows cannot be passed in {self.parts} parts by "
+                f"{self.accelerator.num_processes} processes: raise recipe.batch"
+            )
+        self.recomputes = False
+        if recipe.recompute:
+            self._recompute()
         self.step = 0
         self._loss, self._units = 0.0, 0  # since the last row of the curve
+        self.best: dict[str, Any] = {}
         self.curve: list[dict[str, Any]] = []
         self._resume()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done, or no better weights came for long enough."""
+        since = self.best.get("since", 0)
+        patient = not self.recipe.patience or since < self.recipe.patience
+        return self.step >= self.recipe.steps or not patient
+
     def run(self, report: Report | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the recipe's last step; False when `stop` asked to end before. Saves anyway."""
+        """Train to the end; False when `stop` asked to end before. Saves anyway.
+
+        With patience, the module then has the best weights.
+        """
         began, since = self._units, time.perf_counter()
-        for batch in self._batches():
-            if self.step >= self.recipe.steps or stop():
+        for ids, parts in self._batches():
+            if self.finished or stop():
                 break
-            loss, units = self._advance(batch)
+            loss, units = self._advance(ids, parts)
             self._loss, self._units, self.step = (
                 self._loss + loss,
                 self._units + units,
                 self.step + 1,
             )
+            if self.average is not None:
+                self.average.update(self.step)
             if self.step % self.recipe.log == 0 or self.step == self.recipe.steps:
                 row = self._measure((self._units - began) / (time.perf_counter() - since))
                 began, since = 0, time.perf_counter()
@@ -81,80 +118,168 @@ class Trainer:
             if self.step % self.recipe.checkpoint == 0:
                 self.save()
         self.save()
-        return self.step >= self.recipe.steps
+        if self.finished and self.best:
+            checkpoint.load_weights(self.module, self.folder / BEST, self.frozen)
+        elif self.finished and self.average is not None:
+            self.average.show()
+        return self.finished
 
     def save(self) -> None:
         """Write a checkpoint of this step, unless there is one."""
-        if (self.folder / f"step-{self.step:08d}").exists():
-            return
-        progress = {
-            "recipe": asdict(self.recipe),
-            "seed": self.seed,
-            "precision": self.precision,
-            "curve": self.curve,
-            "since_row": [self._loss, self._units],
-        }
-        module = self.accelerator.unwrap_model(self.module)
-        checkpoint.save(self.folder, self.step, module, self.optimizer, progress, self.recipe.keep)
+        if self.accelerator.is_main_process and not self._saved.exists():
+            progress = {
+                "recipe": asdict(self.recipe),
+                "seed": self.seed,
+                "precision": self.precision,
+                "curve": self.curve,
+                "since_row": [self._loss, self._units],
+                "best": self.best,
+            }
+            checkpoint.save(
+                self.folder, self.step, self.module, self.optimizer, progress, self.recipe.keep,
+                self.frozen, None if self.average is None else self.average.weights,
+            )  # fmt: skip
+        self.accelerator.wait_for_everyone()
 
     def evaluate(self, rows: Sequence[Any]) -> float:
         """Mean loss a unit over rows, in eval mode."""
+        total, units = 0.0, 0
+        for _, batch in self._measured(rows):
+            loss, count = self.tunable.loss(batch)
+            total, units = total + loss.item(), units + count
+        return total / max(1, units)
+
+    def predict(self, rows: Sequence[Any]) -> "torch.Tensor":
+        """What a Tunable with a head makes of rows, in their order: [rows] or [rows, labels]."""
+        import torch
+
+        assert isinstance(self.tunable, Predicts)
+        places, found = [], []
+        for ids, batch in self._measured(rows):
+            places += ids
+            found.append(self.tunable.predict(batch).float().cpu())
+        return torch.cat(found)[torch.argsort(torch.tensor(places))]
+
+    def _measured(self, rows: Sequence[Any]) -> Iterator[tuple[list[int], Batch]]:
+        """Batches of like length without gradients, and the rows in each."""
         import torch
 
         self.module.eval()
-        total, units = 0.0, 0
-        ordered = sorted(range(len(rows)), key=lambda i: self.tunable.size(rows[i]))
+        sizes = [self.tunable.size(row) for row in rows]
+        ordered = sorted(range(len(rows)), key=lambda i: sizes[i])
         with torch.no_grad():
             for first in range(0, len(rows), self.recipe.batch):
                 ids = ordered[first : first + self.recipe.batch]
                 batch = self.tunable.collate([rows[i] for i in ids], Draws(self.seed, ids), 0.0)
                 with self.accelerator.autocast():
-                    loss, count = self.tunable.loss(self._placed(batch))
-                total, units = total + loss.item(), units + count
+                    yield ids, self._placed(batch)
         self.module.train()
-        return total / max(1, units)
 
-    def _batches(self) -> Iterator[dict[str, "torch.Tensor"]]:
-        """Collated batches from the present step on, one prepared ahead in a thread."""
+    @property
+    def _saved(self) -> Path:
+        return self.folder / f"step-{self.step:08d}"
+
+    def _batches(self) -> Iterator[tuple[Any, list[Batch]]]:
+        """Row numbers of a batch and its collated parts, one batch prepared ahead in a thread."""
         from concurrent.futures import ThreadPoolExecutor
 
         numbers = self.order.batches(self.step)
         with ThreadPoolExecutor(1) as ahead:
-            pending = ahead.submit(self._collate, self.step, next(numbers))
-            for step, ids in enumerate(numbers, self.step + 1):
-                ready, pending = pending.result(), ahead.submit(self._collate, step, ids)
-                yield ready
+            ids = next(numbers)
+            pending = ahead.submit(self._collate, self.step, ids)
+            for step, following in enumerate(numbers, self.step + 1):
+                ready, now = pending.result(), ids
+                ids, pending = following, ahead.submit(self._collate, step, following)
+                yield now, ready
 
-    def _collate(self, step: int, ids: Any) -> dict[str, "torch.Tensor"]:
-        numbers = [step * self.recipe.batch + i for i in range(len(ids))]
-        rows = [self.rows[i] for i in ids]
-        return self.tunable.collate(rows, Draws(self.seed, numbers), self.recipe.augment)
+    def _collate(self, step: int, ids: Any) -> list[Batch]:
+        """This process's parts of a batch: of rows in order of size, so that parts are alike."""
+        world = self.accelerator.num_processes
+        stride = self.parts * world
+        made = []
+        for first in range(self.accelerator.process_index, stride, world):
+            places = range(first, len(ids), stride)
+            draws = Draws(self.seed, [step * self.recipe.batch + place for place in places])
+            rows = [self.rows[int(ids[place])] for place in places]
+            made.append(self.tunable.collate(rows, draws, self.recipe.augment))
+        return made
 
-    def _advance(self, batch: dict[str, "torch.Tensor"]) -> tuple[float, int]:
-        """One optimizer step; the summed loss and its units."""
+    def _advance(self, ids: Any, parts: list[Batch]) -> tuple[float, int]:
+        """One optimizer step; the summed loss and its units, of all processes."""
         import torch
 
-        # torch.manual_seed would queue a call a step for a CUDA that may never come.
-        seed = (self.seed * 1_000_003 + self.step) % 2**64
-        torch.default_generator.manual_seed(seed)
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        rate = self.recipe.rate_at(self.step)
-        with self.accelerator.autocast():
-            loss, units = self.tunable.loss(self._placed(batch))
-        self.accelerator.backward(loss / max(1, units))
-        self.accelerator.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        value = loss.item()
+        while True:
+            try:
+                value, units = self._gradients(parts)
+                break
+            except torch.OutOfMemoryError:
+                self.optimizer.zero_grad(set_to_none=True)
+                if not self._save_memory(len(ids)):
+                    raise
+                parts = self._collate(self.step, ids)
         if value != value:
             raise FoundationError(
                 f"the loss is not a number at step {self.step}: lower recipe.rate "
                 f"({self.recipe.rate}); the last checkpoint is in {self.folder}"
             )
+        self.accelerator.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate_at(self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         return value, units
+
+    def _gradients(self, parts: list[Batch]) -> tuple[float, int]:
+        """Gradients of the mean loss a unit of the whole batch; the summed loss and its units."""
+        import torch
+
+        world = self.accelerator.num_processes
+        value, units = 0.0, 0
+        for number, part in enumerate(parts):
+            self._sow(number * world + self.accelerator.process_index)
+            with self._alone(number + 1 < len(parts)):
+                with self.accelerator.autocast():
+                    loss, count = self.whole(self._placed(part))
+                self.accelerator.backward(loss)
+            value, units = value + loss.item(), units + count
+        if world > 1:
+            both = torch.tensor([value, units], dtype=torch.float64)
+            both = self.accelerator.reduce(both.to(self.accelerator.device), "sum")
+            value, units = float(both[0]), int(both[1])
+        # Processes average their gradients, which are to be summed.
+        grads = [p.grad for p in self.module.parameters() if p.grad is not None]
+        torch._foreach_mul_(grads, world / max(1, units))
+        return value, units
+
+    def _alone(self, more: bool) -> AbstractContextManager[Any]:
+        """Processes exchange gradients at the last part only."""
+        return self.accelerator.no_sync(self.whole) if more else nullcontext()
+
+    def _sow(self, part: int) -> None:
+        """Seed torch's generators for a part of this step."""
+        import torch
+
+        # torch.manual_seed would queue a call a step for a CUDA that may never come.
+        seed = (self.seed * 1_000_003 + self.step + part * 0x9E3779B97F4A7C15) % 2**64
+        torch.default_generator.manual_seed(seed)
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _save_memory(self, rows: int) -> bool:
+        """After a lack of memory: compute activations again, then pass the batch in more parts."""
+        if self.accelerator.num_processes > 1:
+            return False
+        if isinstance(self.tunable, Recomputes) and not self.recomputes:
+            self._recompute()
+            return True
+        self.parts *= 2
+        return self.parts <= rows
+
+    def _recompute(self) -> None:
+        if not isinstance(self.tunable, Recomputes):
+            raise RequestError("recipe.recompute=true: this model cannot compute activations again")
+        self.tunable.recompute()
+        self.recomputes = True
 
     def _measure(self, speed: float) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -165,23 +290,36 @@ class Trainer:
             "held_out": None,
         }
         due = self.step % self.recipe.validate == 0 or self.step == self.recipe.steps
-        if due and self.held_out:
-            row["held_out"] = self.evaluate(self.held_out)
+        if due and len(self.held_out):
+            with nullcontext() if self.average is None else self.average.shown():
+                row["held_out"] = self.evaluate(self.held_out)
+                self._remember(row["held_out"])
         self.curve.append(row)
         self._loss, self._units = 0.0, 0
         return row
 
-    def _placed(self, batch: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
+    def _remember(self, held_out: float) -> None:
+        """Keep the weights that measure best, where the training may end with them."""
+        if not self.recipe.patience:
+            return
+        if held_out < self.best.get("held_out", float("inf")):
+            self.best = {"held_out": held_out, "step": self.step, "since": 0}
+            if self.accelerator.is_main_process:
+                with replacing(self.folder / BEST) as part:
+                    checkpoint.save_weights(self.module, part, self.frozen)
+        else:
+            self.best = {**self.best, "since": self.best["since"] + 1}
+
+    def _placed(self, batch: Batch) -> Batch:
         return {name: value.to(self.accelerator.device) for name, value in batch.items()}
 
     def _resume(self) -> None:
         found = checkpoint.saved(self.folder)
         if not found:
             return
-        progress = checkpoint.load(found[-1], self.module, self.optimizer)
+        progress = checkpoint.load(found[-1], self.module, self.optimizer, self.frozen)
         changed = Recipe(**progress["recipe"]).changed(self.recipe)
-        # A trapezoid may be lengthened and its bookkeeping changed; what shapes the past may not.
-        held = sorted(set(changed) - {"steps", "decay", "checkpoint", "validate", "log", "keep"})
+        held = sorted(set(changed) - set(BOOKKEEPING))
         if held or progress["seed"] != self.seed:
             raise RunFolderError(
                 f"{self.folder} was begun with other settings ({', '.join(held) or 'seed'}): "
@@ -189,6 +327,24 @@ class Trainer:
             )
         self.step, self.curve = progress["step"], progress["curve"]
         self._loss, self._units = progress.get("since_row", (0.0, 0))
+        self.best = progress.get("best", {})
+        if self.average is not None:
+            self.average.load(checkpoint.average(found[-1]))
+
+
+def _whole(tunable: Tunable) -> "torch.nn.Module":
+    """The loss as a module's forward, which is what several processes share the gradients of."""
+    import torch
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = tunable.module()
+
+        def forward(self, batch: Batch) -> tuple[torch.Tensor, int]:
+            return tunable.loss(batch)
+
+    return Whole()
 
 
 def _device(tunable: Tunable) -> str:
