@@ -23,6 +23,8 @@ COMMANDS = {
     "evaluate": "foundation.commands.evaluate:run",
     "fetch": "foundation.commands.fetch:run",
     "tune": "foundation.commands.tune:run",
+    "adapt": "foundation.commands.adapt:run",
+    "merge": "foundation.commands.merge:run",
 }
 PLAIN = "foundation.commands.run:run"
 # What a run folder holds before anything is made.

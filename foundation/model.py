@@ -24,8 +24,10 @@ from foundation.spec import Domain, ModelSpec
 if TYPE_CHECKING:
     from foundation.hub.source import Local
     from foundation.requests import Settings
+    from foundation.spec import Delta
 
 BATCH = 32
+TUNED = "tuned.json"
 
 
 class Model:
@@ -123,6 +125,7 @@ class Model:
             raise UnknownName("task", task, self.spec.tasks, f"of {self.spec.name}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{seed}'")
+        given = self._with_labels(task, given)
         made = settings(self.domain, task, given)
         if folder is not None:
             self._take_dtype_of(folder)
@@ -162,6 +165,28 @@ class Model:
         if not isinstance(self.adapter, Streams):
             raise InputError(f"{self.spec.name} cannot stream: use its task {task}")
         return self.adapter.pieces(task, items[0].request, Draws(seed, [0]))
+
+    @property
+    def tuned(self) -> dict[str, Any]:
+        """What `task=tune` wrote beside the weights: the model they are of, and their labels."""
+        folders = [delta.path for delta in self.spec.deltas]
+        if self.spec.source.startswith("path:"):
+            folders.insert(0, self.spec.source.removeprefix("path:"))
+        found: dict[str, Any] = {}
+        for folder in folders:
+            path = Path(folder).expanduser() / TUNED
+            if path.is_file():
+                found |= json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def _with_labels(self, task: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A tuned head has labels of its own, which hold unless others are asked for."""
+        labels = self.tuned.get("labels")
+        asked = any(given.get(name) is not None for name in ("labels", "examples"))
+        if not labels or asked or task not in self.domain.tasks:
+            return given
+        request = registry.resolve(self.domain.tasks[task].request)
+        return {**given, "labels": labels} if hasattr(request, "labels") else given
 
     def close(self) -> None:
         """Give the memory back; the next use loads the weights again."""
@@ -222,6 +247,8 @@ class Model:
             "seed": seed,
             "batch": self._batch(settings),
         }
+        if self.spec.deltas:
+            identity["deltas"] = [asdict(delta) | _delta_digest(delta) for delta in self.spec.deltas]
         named = {name: given[name] for name in settings.task.files if given.get(name) is not None}
         if named:
             identity["files"] = {name: _digest(Path(str(path))) for name, path in named.items()}
@@ -307,6 +334,12 @@ class Model:
             "peak_memory": record.peak_memory(),
             "files": [str(path.relative_to(run.folder)) for path in files],
         }
+
+
+def _delta_digest(delta: "Delta") -> dict[str, str]:
+    from foundation.hub import resolve
+
+    return {"digest": resolve(delta.path).digest}
 
 
 def _digest(path: Path) -> str:

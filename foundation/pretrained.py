@@ -1,20 +1,23 @@
 """Models and tokenizers of transformers from a local folder: safetensors only, none of its code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.errors import SourceError
+from foundation.spec import Delta
 
 if TYPE_CHECKING:
     import torch
 
 
-def read_model(folder: Path, kind: str, dtype: "torch.dtype") -> Any:
+def read_model(
+    folder: Path, kind: str, dtype: "torch.dtype", deltas: Sequence[Delta] = ()
+) -> Any:
     """The model of a folder in evaluation mode; `kind` is its Auto class, e.g. AutoModel.
 
-    SourceError where the folder holds no such model, or lacks weights of it. A pooler may lack:
+    deltas: LoRA folders that are merged into it. SourceError where the folder holds no such model, or lacks weights of it. A pooler may lack:
     it is not used, and models are published without one.
     """
     import transformers
@@ -34,7 +37,25 @@ def read_model(folder: Path, kind: str, dtype: "torch.dtype") -> Any:
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
         raise SourceError(f"{folder} lacks weights of its model: {missing[0]} and maybe others")
+    if deltas:
+        from foundation.tuning.lora import merged
+
+        model = merged(model, deltas)
     return model.eval()
+
+
+def fresh_model(folder: Path, kind: str, shape: Mapping[str, Any]) -> Any:
+    """A model with the configuration of a folder, changed by `shape`, and fresh weights."""
+    import transformers
+
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **shape
+            )
+            return getattr(transformers, kind).from_config(config)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{folder} cannot be begun as {kind}: {_first_line(error)}") from error
 
 
 def read_tokenizer(folder: Path) -> Any:

@@ -11,6 +11,8 @@ from foundation.errors import InputError, UnknownName
 from foundation.spec import Delta, Domain, ModelSpec
 
 GROUP = "foundation.domains"
+# What tells a folder of LoRA weights: peft's, and that of diffusers.
+DELTAS = ("adapter_config.json", "pytorch_lora_weights.safetensors")
 
 
 @cache
@@ -77,7 +79,11 @@ def spec(name: str, **overrides: Any) -> ModelSpec:
 
 
 def spec_from(values: Mapping[str, Any]) -> ModelSpec:
-    """A ModelSpec from its YAML; `path` takes the place of the source when it is set."""
+    """A ModelSpec from its YAML.
+
+    `path` takes the place of the source when it is set, unless it holds LoRA weights: those are
+    laid on the model.
+    """
     from dataclasses import fields
 
     given = dict(values)
@@ -89,7 +95,9 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
     for key in ("name", "domain", "adapter", "source"):
         if not given.get(key):
             raise InputError(f"model.{key} is missing: name it in the model's YAML")
-    if path:
+    if path and _only_deltas(Path(path).expanduser()):
+        given["deltas"] = [*(given.get("deltas") or ()), {"path": str(Path(path).expanduser())}]
+    elif path:
         given.update(source=f"path:{Path(path).expanduser()}", revision=None, sha256={})
     for key in ("tasks", "capabilities", "files"):
         given[key] = tuple(given.get(key) or ())
@@ -97,3 +105,8 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
     for key in ("sha256", "options"):
         given[key] = dict(given.get(key) or {})
     return ModelSpec(**given)
+
+
+def _only_deltas(folder: Path) -> bool:
+    """Whether a folder holds LoRA weights, as peft or diffusers write them, and no model."""
+    return any((folder / name).is_file() for name in DELTAS)

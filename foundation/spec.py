@@ -71,6 +71,34 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How a domain's models are tuned on a user's data.
+
+    begin: `module:function(Start) -> Tunable`.
+    read: `module:function(path, columns) -> rows`, each with `fields` as text, or an `error`.
+    fields: names of a row's fields; `label` is what a row is told by.
+    methods: of head, lora, full and pretrain those there are.
+    group: `module:function(row) -> text`; rows of one group are never parted between what is
+        trained on and what is measured on.
+    likenesses: `module:NAME` of a tuple of foundation.tuning.leakage.Likeness.
+    baselines: name -> `module:function`, what task=adapt tries beside the methods.
+    recipes: method -> settings in which its recipe differs here.
+    merge: `module:function(Start) -> Tunable`, whose `save` writes the model of `start.spec` with
+        its LoRA weights merged in; None where there are none to merge.
+    """
+
+    begin: str
+    read: str
+    fields: tuple[str, ...]
+    methods: tuple[str, ...] = ("head", "lora", "full")
+    group: str | None = None
+    likenesses: str | None = None
+    baselines: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
+    merge: str | None = None
+
+
+@dataclass(frozen=True)
 class Domain:
     """One modality; the object an entry point in the group `foundation.domains` names.
 
@@ -81,6 +109,7 @@ class Domain:
     write: `module:function(folder, task, table path) -> paths` writing the domain's own files.
     view: `module:function(table) -> html` for notebooks.
     suites: suite name -> `module:function`, what is measured.
+    tuning: how its models are tuned on a user's data.
     """
 
     name: str
@@ -92,3 +121,4 @@ class Domain:
     write: str | None = None
     view: str | None = None
     suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    tuning: Tuning | None = None

@@ -42,7 +42,7 @@ class CausalCode:
         from foundation.decoding.script import read_causal
         from foundation.domains.code.markers import Infilling
 
-        self.model, self.script = read_causal(folder, placement)
+        self.model, self.script = read_causal(folder, placement, spec.deltas)
         self.infilling = Infilling(self.script, spec.options.get("infill"))
         self._name = spec.name
 

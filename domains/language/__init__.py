@@ -1,6 +1,6 @@
 """Language: text written, scored, embedded, classified and tagged."""
 
-from foundation.spec import Domain, Task
+from foundation.spec import Domain, Task, Tuning
 
 _HERE = "foundation.domains.language"
 
@@ -57,4 +57,13 @@ DOMAIN = Domain(
             },
         ),
     },
+    tuning=Tuning(
+        begin=f"{_HERE}.tuning:begin",
+        read=f"{_HERE}.tuning:read",
+        fields=("text", "label", "completion"),
+        methods=("head", "lora", "full", "pretrain"),
+        group=f"{_HERE}.tuning:group",
+        likenesses=f"{_HERE}.tuning:LIKENESSES",
+        merge=f"{_HERE}.tuning:merge",
+    ),
 )

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Cost, Output, Placement, Slots
+from foundation.domains.language.encoder import TextEncoder
 from foundation.domains.language.inputs import Classify, Generate
 from foundation.domains.language.tagging import Tag
+from foundation.domains.language.tuned import holds_tuned
 from foundation.draws import Draws
-from foundation.errors import RequestError
+from foundation.errors import InputError, RequestError
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -44,7 +46,12 @@ class CausalText:
         from foundation.decoding.script import read_causal
         from foundation.decoding.telling import Screen
 
-        self.model, self.script = read_causal(folder, placement)
+        self._tuned: TextEncoder | None = None
+        if holds_tuned(spec, folder):
+            self._tuned = TextEncoder()
+            self._tuned.load(spec, folder, placement)
+            return
+        self.model, self.script = read_causal(folder, placement, spec.deltas)
         self._screen = Screen()
         self._classifiers: dict[Hashable, Prompter | Headed] = {}
 
@@ -60,6 +67,7 @@ class CausalText:
     def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
         if task != "generate":
             return None
+        self._check(task)
         from foundation.decoding.slots import CausalSlots
 
         layers = self.model.config.get_text_config().num_hidden_layers
@@ -95,6 +103,9 @@ class CausalText:
 
     def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
         """Score, classify or tag; a text over the window is refused with its reason."""
+        if self._tuned is not None:
+            self._check(task)
+            return self._tuned.run(task, batch, draws)
         if task == "score":
             from foundation.decoding.scoring import score
 
@@ -106,7 +117,15 @@ class CausalText:
         return self._classifier(batch[0]).outputs(batch)
 
     def close(self) -> None:
+        if self._tuned is not None:
+            self._tuned.close()
+            return
         del self.model, self.script, self._classifiers
+
+    def _check(self, task: str) -> None:
+        """A folder of a tuned classifier holds no model that writes."""
+        if self._tuned is not None and task != "classify":
+            raise InputError("the weights are a tuned classifier's: they are for task=classify")
 
     def _classifier(self, request: Classify) -> "Prompter | Headed":
         """What answers requests of this key: of prompts and a head, by their held-out examples."""

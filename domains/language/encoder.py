@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Cost, Output, Placement
 from foundation.domains.language.inputs import Classify, Text
+from foundation.domains.language.tuned import read_tuned
 from foundation.domains.language.tagging import Tag
 from foundation.draws import Draws
 from foundation.errors import RequestError, SourceError
@@ -58,8 +59,14 @@ class TextEncoder:
 
         if placement.threads:
             torch.set_num_threads(placement.threads)
-        model = read_model(folder, "AutoModel", getattr(torch, placement.dtype))
+        if folder.suffix == ".gguf":
+            from foundation.hub.gguf import dequantised
+
+            folder = dequantised(folder)
+        dtype = getattr(torch, placement.dtype)
+        model = read_model(folder, "AutoModel", dtype, spec.deltas)
         self.model = pack(model.to(placement.device))
+        self._tuned = read_tuned(folder, spec)
         self.width = model.config.hidden_size
         self._tokenizer = read_tokenizer(folder)
         self._pooling, self._normalise = _pooling(folder, spec.options)
@@ -159,6 +166,12 @@ class TextEncoder:
     def _classify(self, batch: Sequence[Classify]) -> Iterator[tuple[int, Output]]:
         from foundation.domains.language.labels import labelled_output
 
+        if self._tuned is not None and self._tuned.answers(batch[0]):
+            vectors, tokens, _ = self.vectors([request.text for request in batch])
+            for row, chances in enumerate(self._tuned.probabilities(vectors)):
+                output = labelled_output(self._tuned.labels, chances, batch[row].threshold)
+                yield row, replace(output, usage={"tokens": float(tokens[row])})
+            return
         labels, head = self._head(batch[0])
         views, tokens = self.views([request.text for request in batch])
         for row, chances in enumerate(head.probabilities(views).tolist()):

@@ -45,7 +45,7 @@ class Entailment:
         if placement.threads:
             torch.set_num_threads(placement.threads)
         dtype = getattr(torch, placement.dtype)
-        model = read_model(folder, "AutoModelForSequenceClassification", dtype)
+        model = read_model(folder, "AutoModelForSequenceClassification", dtype, spec.deltas)
         self.model = model.to(placement.device)
         self._tokenizer = read_tokenizer(folder)
         names = {str(name).lower(): int(n) for n, name in model.config.id2label.items()}

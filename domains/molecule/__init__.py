@@ -1,6 +1,6 @@
 """Molecules: language models over SMILES, checked with RDKit."""
 
-from foundation.spec import Domain, Task
+from foundation.spec import Domain, Task, Tuning
 
 _HERE = "foundation.domains.molecule"
 _CHECKS = {
@@ -45,6 +45,16 @@ DOMAIN = Domain(
             item="smiles",
             columns={"canonical": "string", "embedding": "vector"},
         ),
+        "classify": Task(
+            request=f"{_HERE}.inputs:Molecule",
+            item="smiles",
+            columns={"canonical": "string", "probability": "float64"},
+        ),
+        "predict": Task(
+            request=f"{_HERE}.inputs:Molecule",
+            item="smiles",
+            columns={"canonical": "string", "value": "float64"},
+        ),
         "score": Task(
             request=f"{_HERE}.inputs:Molecule",
             item="smiles",
@@ -53,4 +63,17 @@ DOMAIN = Domain(
             unique_by="inchikey",
         ),
     },
+    tuning=Tuning(
+        begin=f"{_HERE}.tuning:begin",
+        read=f"{_HERE}.tuning:read",
+        fields=("smiles", "label", "value"),
+        methods=("head", "full", "pretrain"),
+        group=f"{_HERE}.tuning:scaffold",
+        likenesses=f"{_HERE}.tuning:LIKENESSES",
+        baselines={"fingerprints": f"{_HERE}.tuning:fingerprints"},
+        recipes={
+            "full": {"batch": 64, "rate": 0.0005},
+            "pretrain": {"batch": 256, "rate": 0.004, "warmup": 200, "augment": 0.1},
+        },
+    ),
 )

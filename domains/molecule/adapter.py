@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.adapter import Cost, Output, Placement, Slots
 from foundation.domains.molecule.inputs import Molecule
 from foundation.draws import Draws
-from foundation.errors import SourceError
+from foundation.errors import InputError, SourceError
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SmilesGru:
-    """A recurrent SMILES language model: generate, embed, score."""
+    """A recurrent SMILES language model: generate, embed, score; classify or predict when tuned."""
 
     network: "SmilesNetwork"
 
@@ -30,6 +30,7 @@ class SmilesGru:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
+        from foundation.domains.molecule.head import read_head
         from foundation.domains.molecule.scripts import StarterScript
         from foundation.domains.molecule.training import read
 
@@ -44,6 +45,7 @@ class SmilesGru:
             raise SourceError(f"{folder} holds no SMILES model: {reason}") from error
         self.network = parts.network.eval().to(placement.device)
         self.script = StarterScript(parts.tokenizer)
+        self.head = read_head(folder)
         self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
         self.width = self.network.shape.width
 
@@ -62,10 +64,27 @@ class SmilesGru:
     def run(
         self, task: str, batch: Sequence[Molecule], draws: Draws
     ) -> Iterator[tuple[int, Output]]:
-        """Embed or score; a molecule that cannot be read or written is refused with its reason."""
+        """Embed, score or tell; a molecule that cannot be read or written is refused and why."""
         from foundation.domains.molecule.reading import read_molecules
 
+        if task in ("classify", "predict"):
+            return self._tell(task, batch)
         return read_molecules(self, task, batch, self._device)
+
+    def _tell(self, task: str, batch: Sequence[Molecule]) -> Iterator[tuple[int, Output]]:
+        """What the tuned head says of each molecule."""
+        from foundation.domains.molecule.reading import read_molecules
+
+        if self.head is None or self.head.task != task:
+            kind = "labels" if task == "classify" else "values"
+            raise InputError(
+                f"task={task} needs a head tuned on {kind}: foundation task=tune task.method=head "
+                "task.data=<file>, then model.path=<run folder>/model"
+            )
+        for row, output in read_molecules(self, "embed", batch, self._device):
+            if output.reason is None:
+                output = self.head.output(output.value, output.extra["embedding"])
+            yield row, output
 
     def states(self, tokens: "torch.Tensor") -> "torch.Tensor":
         states: torch.Tensor = self.network(tokens)

@@ -2,6 +2,8 @@
 
 run.py        every task of a domain: requests -> results
 tune.py       train or fine-tune a model
+adapt.py      try ways to adapt a model to labelled rows, and recommend one
+merge.py      LoRA weights -> plain ones
 evaluate.py   measure a model with a suite
 fetch.py      bring all that a configuration needs
 models.py     what there is; answered without Hydra

@@ -11,7 +11,7 @@ from foundation.placement import place
 from foundation.progress import progress
 from foundation.signals import Stop
 
-ONLY_FOR = {"suite": ("evaluate", "fetch"), "recipe": ("tune", "fetch")}
+ONLY_FOR = {"suite": ("evaluate", "fetch"), "recipe": ("tune", "adapt", "fetch")}
 
 
 def run(job: Job) -> str:

@@ -1,158 +1,167 @@
-"""`task=tune`: train a model by a recipe; checkpoints as it goes, at the end `model/`."""
+"""`task=tune`: train a model; checkpoints as it goes, at the end `model/`."""
 
-import itertools
-import shutil
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation import hub, record, registry
-from foundation.adapter import Placement, Tunable
+from foundation import record, registry
+from foundation.adapter import Placement
 from foundation.commands import Job
-from foundation.durable import replacing
 from foundation.errors import InputError, Interrupted, RequestError, UnknownName
 from foundation.placement import place
 from foundation.precision import fastest
 from foundation.progress import progress
-from foundation.registry import resolve
 from foundation.runs import Run
 from foundation.signals import Stop
-from foundation.sources import model_source, source
 from foundation.spec import ModelSpec
+from foundation.tuning import outcome, prepare
+from foundation.tuning.data import Data, Wanted
+from foundation.tuning.prepare import METHODS, Prepared
 from foundation.tuning.recipe import Recipe
 
 if TYPE_CHECKING:
     from foundation.tuning.trainer import Trainer
 
-KNOWN = ("data", "held_out", "column", "start")
-NEEDED = ("tunable", "field", "shape", "sources")
-OWN = ("name", *NEEDED, "read", "held_out_rows")
-MAY_CHANGE = ("steps", "decay", "checkpoint", "validate", "log", "keep")
-TRAINING = tuple(field.name for field in fields(Recipe))
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows to train and measure on, and the digests of the files they are from."""
-
-    trained: list[Any]
-    held_out: list[Any]
-    refused: int
-    digests: Mapping[str, str]
+KNOWN = (
+    "data", "held_out", "column", "start", "method", "columns", "validation", "rank", "leakage",
+    "licence",
+)  # fmt: skip
+MAY_CHANGE = ("steps", "decay", "accumulate", "recompute", "checkpoint", "validate", "log", "keep")
 
 
 def run(job: Job) -> str:
-    """Train by the chosen recipe, or go on from the newest checkpoint of the run folder."""
-    recipe, spec = _recipe(job), registry.spec_from(job.group("model"))
-    training = Recipe(**{key: recipe[key] for key in TRAINING if key in recipe})
+    """Train by the recipe or method, or go on from the newest checkpoint of the run folder."""
+    spec = registry.spec_from(job.group("model"))
+    recipe, method = _recipe(job, spec)
     placement = place(job.group("placement"), spec.dtype)
+    if int(os.environ.get("RANK", "0")):
+        return _beside(job, spec, recipe, method, placement)
     held = Run(job.folder, {}, _identity(job, recipe))
     try:
         if held.finished:
             return f"finished already: {job.folder / 'model'}"
         began = time.perf_counter()
-        rows = _rows(job, recipe, spec)
-        trainer = _trainer(job, recipe, training, spec, rows, placement)
+        prepared, leaks = _prepared(job, spec, recipe, method)
+        trainer = _trainer(job, prepared, placement)
         job.remember()
-        _train(trainer, training, job.folder)
-        _save(trainer.tunable, job.folder / "model")
-        row = trainer.curve[-1]
-        held.record(_record(job, rows, row, trainer.step, time.perf_counter() - began))
+        _train(trainer, prepared.training, job.folder)
+        figures = outcome.figures(trainer, prepared)
+        facts = _facts(job, spec, recipe, method, prepared, figures, leaks)
+        outcome.save(trainer, prepared, job.folder, facts)
+        held.record(_record(job, prepared, facts, trainer, time.perf_counter() - began))
         held.discard_parts()
-        return (
-            f"{trainer.step:,} steps on {len(rows.trained):,} rows, loss {row['loss']:.4g}"
-            f"{_measured(row)}: {job.folder / 'model'}"
-        )
+        return _told(trainer, prepared, figures, job.folder)
     finally:
         held.close()
 
 
-def _recipe(job: Job) -> dict[str, Any]:
-    """The recipe, with nothing unknown in it and nothing missing."""
-    recipe = job.group("recipe")
-    for key in job.task():
+def _beside(
+    job: Job, spec: ModelSpec, recipe: Mapping[str, Any], method: str | None, placement: Placement
+) -> str:
+    """What processes other than the first of several do: train along, and write nothing."""
+    while not (job.folder / outcome.READY).exists():  # the first one reads the data
+        time.sleep(0.1)
+    prepared, _ = _prepared(job, spec, recipe, method)
+    _train(_trainer(job, prepared, placement), prepared.training, job.folder)
+    return ""
+
+
+def _recipe(job: Job, spec: ModelSpec) -> tuple[dict[str, Any], str | None]:
+    """The recipe and the method, with nothing unknown asked for."""
+    given = job.task()
+    for key in given:
         if key not in KNOWN:
             raise UnknownName("setting", f"task.{key}", [f"task.{k}" for k in KNOWN])
-    for key in recipe:
-        if key not in (*OWN, *TRAINING):
-            raise UnknownName("setting", f"recipe.{key}", [f"recipe.{k}" for k in TRAINING])
-    if any(key not in recipe for key in NEEDED):
-        raise InputError("task=tune needs a recipe: give recipe=<name>; foundation --help has them")
-    if job.task().get("start") not in (None, "model"):
-        raise RequestError(f"task.start must be null or model, got '{job.task()['start']}'")
-    return recipe
+    if given.get("start") not in (None, "model"):
+        raise RequestError(f"task.start must be null or model, got '{given['start']}'")
+    method = given.get("method")
+    if method is not None and method not in METHODS:
+        raise UnknownName("method", str(method), METHODS, "(task.method)")
+    tuning = registry.domain(spec.domain).tuning
+    recipe = prepare.recipe_of(job.group("recipe"), method, tuning)
+    if "tunable" in recipe:
+        if method not in (None, "pretrain", "full"):
+            raise InputError(f"recipe '{recipe.get('name')}' trains all weights: no task.method")
+    elif given.get("data") is None:
+        raise InputError("task=tune needs data: give task.data=<file or folder>")
+    return recipe, method
 
 
 def _identity(job: Job, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed training must share: all but what the trainer lets a training change."""
+    given = job.task()
+    model = job.group("model")
+    own = "tunable" not in recipe or given.get("start")
     return {
         "task": "tune",
-        "model": job.group("model").get("source") if job.task().get("start") else None,
-        **{f"task.{key}": job.task().get(key) for key in KNOWN},
+        "model": model.get("source") if own else None,
+        **({"model.path": model["path"]} if own and model.get("path") else {}),
+        **{f"task.{key}": given.get(key) for key in KNOWN if given.get(key) is not None},
         **{f"recipe.{key}": value for key, value in recipe.items() if key not in MAY_CHANGE},
         "seed": job.config["seed"],
     }
 
 
-def _rows(job: Job, recipe: Mapping[str, Any], spec: ModelSpec) -> Rows:
-    read = registry.domain(spec.domain).read
-    if read is None:
-        raise InputError(f"{spec.domain} reads no files to train on")
-    found: dict[str, list[Any]] = {"data": [], "held_out": []}
-    digests: dict[str, str] = {}
-    refused = 0
-    limits = {"data": None, "held_out": recipe.get("held_out_rows")}
-    for name, limit in limits.items():
-        value, where = job.task().get(name), f"task.{name}"
-        if value is None:
-            value, where = recipe["sources"].get(name), f"recipe.sources.{name}"
-        if value is None:
-            continue
-        local = hub.fetch([source(value, where)])[0]
-        digests |= local.files
-        for row in itertools.islice(resolve(read)(local.path, job.task().get("column")), limit):
-            if row.get("error") or row.get(recipe["field"]) is None:
-                refused += 1
-            else:
-                found[name].append(row[recipe["field"]])
-    if not found["data"]:
-        raise InputError("there is no row to train on: give task.data=<file>")
-    return Rows(found["data"], found["held_out"], refused, digests)
+def _prepared(
+    job: Job, spec: ModelSpec, recipe: Mapping[str, Any], method: str | None
+) -> tuple[Prepared, list[dict[str, Any]]]:
+    """The Tunable with its rows, and what the held-out rows share with the others."""
+    if "tunable" in recipe:
+        given = {**job.task(), **({"start": "model"} if method == "full" else {})}
+        return prepare.from_recipe(spec, recipe, given, job.config["seed"]), []
+    wanted = wanted_of(job.task(), job.config["seed"])
+    rank = job.task().get("rank") or 8
+    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+        raise RequestError(f"task.rank must be a whole number of at least 1, got '{rank}'")
+    prepared, data = prepare.from_data(
+        spec, str(method), recipe, wanted, job.folder / "data", rank
+    )
+    return prepared, _leaks(job, spec, data)
 
 
-def _trainer(
-    job: Job,
-    recipe: Mapping[str, Any],
-    training: Recipe,
-    spec: ModelSpec,
-    rows: Rows,
-    placement: Placement,
-) -> "Trainer":
+def _leaks(job: Job, spec: ModelSpec, data: Data) -> list[dict[str, Any]]:
+    from foundation.tuning import leakage
+
+    tuning = registry.domain(spec.domain).tuning
+    assert tuning is not None
+    allowed = job.task().get("leakage")
+    return leakage.checked(tuning, data, leakage.LEAST if allowed is None else allowed, job.folder)
+
+
+def wanted_of(given: Mapping[str, Any], seed: int) -> Wanted:
+    """What is asked of the data, checked."""
+    columns = given.get("columns") or {}
+    if not isinstance(columns, Mapping):
+        raise RequestError("task.columns must name a column for a field, e.g. {text: question}")
+    share = given.get("validation")
+    share = 0.1 if share is None else share
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+        raise RequestError(f"task.validation must lie between 0 and below 1, got '{share}'")
+    if given.get("column"):
+        raise InputError("task.column is for starters' recipes: use task.columns={<field>: <name>}")
+    return Wanted(str(given["data"]), given.get("held_out"), columns, share, seed)
+
+
+def _trainer(job: Job, prepared: Prepared, placement: Placement) -> "Trainer":
     import torch
 
     from foundation.tuning.trainer import Trainer
 
     if placement.threads:
         torch.set_num_threads(placement.threads)
-    if job.task().get("start") == "model":
-        if "read" not in recipe:
-            raise InputError(f"recipe '{recipe.get('name')}' cannot start from a model's weights")
-        tunable: Tunable = resolve(recipe["read"])(hub.fetch([model_source(spec)])[0].path)
-    else:
-        tunable = resolve(recipe["tunable"]).begin(
-            rows.trained, dict(recipe["shape"]), job.config["seed"]
-        )
-    tunable.module().to(placement.device)
-    precision = training.precision
+    prepared.tunable.module().to(placement.device)
+    precision = prepared.training.precision
     if precision == "auto":
         precision = fastest(placement.device) if placement.dtype == "auto" else placement.dtype
     folder = job.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
+    (job.folder / outcome.READY).touch()
     return Trainer(
-        tunable, rows.trained, rows.held_out, training, folder, job.config["seed"], precision
-    )
+        prepared.tunable, prepared.rows, prepared.held_out, prepared.training, folder,
+        job.config["seed"], precision, prepared.frozen,
+    )  # fmt: skip
 
 
 def _train(trainer: "Trainer", training: Recipe, folder: Path) -> None:
@@ -163,7 +172,8 @@ def _train(trainer: "Trainer", training: Recipe, folder: Path) -> None:
 
         finished = trainer.run(show, lambda: stop() is not None)
         number = stop()
-    _write_curve(trainer.curve, folder / "curve.parquet")
+    if trainer.accelerator.is_main_process:
+        outcome.write_curve(trainer.curve, folder)
     if not finished:
         raise Interrupted(
             number or 0,
@@ -172,42 +182,64 @@ def _train(trainer: "Trainer", training: Recipe, folder: Path) -> None:
         )
 
 
-def _write_curve(curve: list[dict[str, Any]], path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = {"step": pa.int64()} | dict.fromkeys(
-        ("loss", "held_out", "rate", "units_per_second"), pa.float64()
-    )
-    with replacing(path) as part:
-        pq.write_table(pa.Table.from_pylist(curve, schema=pa.schema(names.items())), part)
-
-
-def _save(tunable: Tunable, folder: Path) -> None:
-    """Write the model's folder under another name and rename it, so that it is whole or absent."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    tunable.save(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+def _facts(
+    job: Job,
+    spec: ModelSpec,
+    recipe: Mapping[str, Any],
+    method: str | None,
+    prepared: Prepared,
+    figures: Mapping[str, float],
+    leaks: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """What the card and the record tell of a tuned model."""
+    own = "tunable" not in recipe or job.task().get("start")
+    return {
+        "model": spec.name,
+        "source": spec.source if own else None,
+        "revision": spec.revision,
+        "licence": spec.licence,
+        "method": method or "pretrain",
+        "recipe": {k: v for k, v in recipe.items() if k not in ("sources", "tunable", "read")},
+        "seed": job.config["seed"],
+        "data": dict(prepared.digests),
+        "data_licence": job.task().get("licence"),
+        "labels": list(prepared.labels),
+        "figures": dict(figures),
+        "leaks": leaks,
+    }
 
 
 def _record(
-    job: Job, rows: Rows, last: Mapping[str, Any], steps: int, seconds: float
+    job: Job, prepared: Prepared, facts: Mapping[str, Any], trainer: "Trainer", seconds: float
 ) -> dict[str, Any]:
-    counts = {"rows": len(rows.trained), "refused": rows.refused, "steps": steps}
+    last = trainer.curve[-1]
+    counts = {"rows": len(prepared.rows), "refused": prepared.refused, "steps": trainer.step}
     return {
         "task": "tune",
         "config": dict(job.config),
-        "digests": dict(rows.digests),
+        "digests": dict(prepared.digests),
         "versions": record.versions(),
         "machine": record.machine(),
+        "precision": trainer.precision,
         "seconds": {"run": seconds},
-        "counts": counts | {"held_out": len(rows.held_out)},
-        "metrics": {k: last[k] for k in ("loss", "held_out") if last[k] is not None},
+        "counts": counts | {"held_out": len(prepared.held_out)},
+        "metrics": {k: last[k] for k in ("loss", "held_out") if last[k] is not None}
+        | dict(facts["figures"]),
+        "best": trainer.best,
+        "leaks": facts["leaks"],
         "peak_memory": record.peak_memory(),
     }
 
 
-def _measured(row: Mapping[str, Any]) -> str:
-    return "" if row["held_out"] is None else f", held out {row['held_out']:.4g}"
+def _told(
+    trainer: "Trainer", prepared: Prepared, figures: Mapping[str, float], folder: Path
+) -> str:
+    """The last line on the screen."""
+    row = trainer.curve[-1]
+    measured = "" if row["held_out"] is None else f", held out {row['held_out']:.4g}"
+    more = "".join(f", {name} {value:.4g}" for name, value in figures.items())
+    refused = f", {prepared.refused:,} rows refused" if prepared.refused else ""
+    return (
+        f"{trainer.step:,} steps on {len(prepared.rows):,} rows{refused}, "
+        f"loss {row['loss']:.4g}{measured}{more}: {folder / 'model'}"
+    )

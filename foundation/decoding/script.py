@@ -7,6 +7,7 @@ from typing import Any
 
 from foundation.adapter import Placement
 from foundation.errors import RequestError
+from foundation.spec import Delta
 
 MARK = "\u2603"
 """What an assistant is made to say in order to see what its template ends it with."""
@@ -119,6 +120,16 @@ class Script:
         found |= set(given) if isinstance(given, list | tuple) else {given}
         return frozenset(token for token in found if token is not None)
 
+    @property
+    def end(self) -> int:
+        """The token that a written text is to end with."""
+        found = self._tokenizer.eos_token_id
+        return int(found) if found is not None else min(self.ends, default=0)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer as transformers does."""
+        self._tokenizer.save_pretrained(folder)
+
     @cached_property
     def banned(self) -> tuple[int, ...]:
         """Special tokens that end nothing: none of them is ever written."""
@@ -210,8 +221,13 @@ def read_script(folder: Path, config: Any, generation: Any = None) -> Script:
     return Script(tokenizer, int(min(window, tokenizer.model_max_length, 2**31)), generation)
 
 
-def read_causal(folder: Path, placement: Placement) -> tuple[Any, Script]:
-    """A causal model on its placement, with its script; a GGUF file is dequantised once."""
+def read_causal(
+    folder: Path, placement: Placement, deltas: Sequence[Delta] = ()
+) -> tuple[Any, Script]:
+    """A causal model on its placement, with its script; a GGUF file is dequantised once.
+
+    deltas: LoRA folders that are merged into it.
+    """
     import torch
 
     from foundation.packed import pack
@@ -223,6 +239,7 @@ def read_causal(folder: Path, placement: Placement) -> tuple[Any, Script]:
         from foundation.hub.gguf import dequantised
 
         folder = dequantised(folder)
-    model = read_model(folder, "AutoModelForCausalLM", getattr(torch, placement.dtype))
+    dtype = getattr(torch, placement.dtype)
+    model = read_model(folder, "AutoModelForCausalLM", dtype, deltas)
     script = read_script(folder, model.config, model.generation_config)
     return pack(model.to(placement.device)), script
