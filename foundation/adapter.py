@@ -196,6 +196,9 @@ class Tunable(Protocol):
 class Layered(Protocol):
     """A Tunable that LoRA can be laid on."""
 
+    adapted: Any
+    """peft's configuration of the LoRA that is laid on, or None."""
+
     def base(self) -> "torch.nn.Module":
         """The part of the module that LoRA adapts and freezes; the rest is trained in full."""
         ...
@@ -210,7 +213,7 @@ class Recomputes(Protocol):
 
 @runtime_checkable
 class Predicts(Protocol):
-    """A Tunable with a head. labels: what its rows are told apart by; none where it tells values."""
+    """A Tunable with a head. labels: what its rows are told apart by; none: it tells values."""
 
     labels: Sequence[str]
 

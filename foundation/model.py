@@ -236,7 +236,7 @@ class Model:
         self, task: str, given: Mapping[str, Any], seed: int, settings: "Settings"
     ) -> dict[str, Any]:
         """What a resumed run must share with the one that was begun."""
-        identity = {
+        identity: dict[str, Any] = {
             "model": self.spec.name,
             "source": self.spec.source,
             "revision": self.spec.revision,
@@ -248,7 +248,9 @@ class Model:
             "batch": self._batch(settings),
         }
         if self.spec.deltas:
-            identity["deltas"] = [asdict(delta) | _delta_digest(delta) for delta in self.spec.deltas]
+            identity["deltas"] = [
+                asdict(delta) | _delta_digest(delta) for delta in self.spec.deltas
+            ]
         named = {name: given[name] for name in settings.task.files if given.get(name) is not None}
         if named:
             identity["files"] = {name: _digest(Path(str(path))) for name, path in named.items()}

@@ -12,13 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def read_model(
-    folder: Path, kind: str, dtype: "torch.dtype", deltas: Sequence[Delta] = ()
-) -> Any:
+def read_model(folder: Path, kind: str, dtype: "torch.dtype", deltas: Sequence[Delta] = ()) -> Any:
     """The model of a folder in evaluation mode; `kind` is its Auto class, e.g. AutoModel.
 
-    deltas: LoRA folders that are merged into it. SourceError where the folder holds no such model, or lacks weights of it. A pooler may lack:
-    it is not used, and models are published without one.
+    deltas: LoRA folders that are merged into it. SourceError where the folder holds no such model,
+    or lacks weights of it. A pooler may lack: it is not used, and models are published without one.
     """
     import transformers
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Cost, Output, Placement
 from foundation.domains.language.inputs import Classify, Text
-from foundation.domains.language.tuned import read_tuned
 from foundation.domains.language.tagging import Tag
+from foundation.domains.language.tuned import read_tuned
 from foundation.draws import Draws
 from foundation.errors import RequestError, SourceError
 from foundation.spec import EMPTY, ModelSpec

@@ -1,10 +1,10 @@
 """A tuned classifier's folder: as sentence-transformers lays out a text encoder with a linear head.
 
-    modules.json         Transformer, Pooling, Normalize where vectors have length 1, Dense
-    1_Pooling/           how states become a vector
-    3_Dense/             the head, whose outputs are logits (2_Dense/ without Normalize)
-    config.json          the encoder's, with the labels as id2label; or
-    adapter_config.json  peft's, where the encoder's own weights are left as they are
+modules.json         Transformer, Pooling, Normalize where vectors have length 1, Dense
+1_Pooling/           how states become a vector
+3_Dense/             the head, whose outputs are logits (2_Dense/ without Normalize)
+config.json          the encoder's, with the labels as id2label; or
+adapter_config.json  peft's, where the encoder's own weights are left as they are
 """
 
 import json
@@ -91,7 +91,10 @@ def write_tuned(
     ]
     _write(folder / "modules.json", modules)
     _write(folder / "sentence_bert_config.json", {"max_seq_length": window})
-    modes = {"pooling_mode_mean_tokens": pooling == "mean", "pooling_mode_cls_token": pooling == "cls"}
+    modes = {
+        "pooling_mode_mean_tokens": pooling == "mean",
+        "pooling_mode_cls_token": pooling == "cls",
+    }
     _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes})
     dense = folder / f"{len(kinds) - 1}_Dense"
     activation = "torch.nn.modules.linear.Identity"

@@ -35,21 +35,28 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Rows of a table or a folder of tables: text, and a label or a completion."""
     from foundation import tables
 
-    kinds = set[str]()
-    for row in records(path, FIELDS, columns, "texts", {".txt": tables.lines}):
-        text = row.get("text")
-        if row["error"] is None:
-            kinds = kinds or {name for name in ("label", "completion") if row[name]}
-            lacking = [name for name in sorted(kinds) if not (row[name] or "").strip()]
-            if not (text or "").strip():
-                row["error"] = "an empty text"
-            elif "\ufffd" in text:
-                row["error"] = "not text in UTF-8"
-            elif lacking:
-                row["error"] = f"no {lacking[0]}"
-            elif kinds == {"label"} and row["label"].lower() in ("nan", "null", "none"):
-                row["error"] = f"the label is '{row['label']}'"
-        yield row
+    kinds: set[str] | None = None
+
+    def check(row: dict[str, Any]) -> str | None:
+        nonlocal kinds
+        text = (row["text"] or "").strip()
+        if not text:
+            return "an empty text"
+        if "\ufffd" in text:
+            return "not text in UTF-8"
+        if kinds is None:
+            kinds = {name for name in ("label", "completion") if row[name] is not None}
+        lacking = [name for name in sorted(kinds) if not (row[name] or "").strip()]
+        if lacking:
+            return f"no {lacking[0]}"
+        return unusable(row["label"])
+
+    return records(path, FIELDS, columns, "texts", {".txt": tables.lines}, check)
+
+
+def unusable(label: str | None) -> str | None:
+    """Why a label is none: tables write what is missing in several ways."""
+    return f"the label is '{label}'" if str(label).lower() in ("nan", "null") else None
 
 
 def group(row: Mapping[str, Any]) -> str:
@@ -59,7 +66,9 @@ def group(row: Mapping[str, Any]) -> str:
 
 LIKENESSES = (
     Likeness("the same text", group, lambda text: (text,)),
-    Likeness("near duplicates (MinHash)", lambda row: signature(row["text"]), bands, likeness, NEAR),
+    Likeness(
+        "near duplicates (MinHash)", lambda row: signature(str(row["text"])), bands, likeness, NEAR
+    ),
 )
 
 

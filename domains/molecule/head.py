@@ -35,7 +35,7 @@ class MoleculeHead:
         given = self.weight @ vector + self.bias
         if not self.labels:
             value = float(given[0])
-            return Output(value, extra={"canonical": smiles, "value": value})
+            return Output(f"{value:.6g}", extra={"canonical": smiles, "value": value})
         chances = np.exp(given - given.max())
         chances /= chances.sum()
         best = int(chances.argmax())

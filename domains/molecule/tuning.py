@@ -33,19 +33,20 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     from rdkit import Chem, rdBase
 
     goal = None
+
+    def check(row: dict[str, Any]) -> str | None:
+        nonlocal goal
+        goal = goal or next((n for n in ("label", "value") if row[n] is not None), "none")
+        refused = _refused(row, goal)
+        molecule = None if refused else Chem.MolFromSmiles(row["smiles"])
+        if refused is None and (molecule is None or not molecule.GetNumAtoms()):
+            return f"RDKit cannot read '{row['smiles'][:60]}'"
+        if molecule is not None:
+            row["smiles"] = Chem.MolToSmiles(molecule)
+        return refused
+
     with rdBase.BlockLogs():
-        for row in records(path, FIELDS, columns, "molecules", _LISTS):
-            row["error"] = row["error"] or None
-            if row["error"] is None:
-                goal = goal or next((name for name in ("label", "value") if row[name]), "none")
-                row["error"] = _refused(row, goal)
-            if row["error"] is None:
-                molecule = Chem.MolFromSmiles(row["smiles"])
-                if molecule is None or not molecule.GetNumAtoms():
-                    row["error"] = f"RDKit cannot read '{row['smiles'][:60]}'"
-                else:
-                    row["smiles"] = Chem.MolToSmiles(molecule)
-            yield row
+        yield from records(path, FIELDS, columns, "molecules", _LISTS, check)
 
 
 def _refused(row: Mapping[str, Any], goal: str) -> str | None:

@@ -19,7 +19,9 @@ def run(job: Job) -> str:
     spec = registry.spec_from(job.group("model"))
     tuning = registry.domain(spec.domain).tuning
     if not spec.deltas:
-        raise InputError("task=merge needs LoRA weights: give model.path=<run folder>/model of them")
+        raise InputError(
+            "task=merge needs LoRA weights: give model.path=<run folder>/model of them"
+        )
     if tuning is None or tuning.merge is None:
         raise InputError(f"{spec.domain} merges no LoRA weights")
     told = Model(spec, place("cpu")).tuned

@@ -115,9 +115,7 @@ def _prepared(
     rank = job.task().get("rank") or 8
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise RequestError(f"task.rank must be a whole number of at least 1, got '{rank}'")
-    prepared, data = prepare.from_data(
-        spec, str(method), recipe, wanted, job.folder / "data", rank
-    )
+    prepared, data = prepare.from_data(spec, str(method), recipe, wanted, job.folder / "data", rank)
     return prepared, _leaks(job, spec, data)
 
 

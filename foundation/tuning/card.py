@@ -31,7 +31,8 @@ def card(
         *_table([("loss of training", last["loss"]), ("held-out loss", last["held_out"])]),
         *(f"| {name} | {value:.4g} |" for name, value in facts["figures"].items()),
         "",
-        "Shared between training and held-out rows: " + (_leaks(facts["leaks"]) or "not looked at."),
+        "Shared between training and held-out rows: "
+        + (_leaks(facts["leaks"]) or "not looked at."),
         "",
         "## Recipe",
         "",
@@ -43,7 +44,10 @@ def card(
         "",
         "| step | loss | held out |",
         "|---|---|---|",
-        *(f"| {r['step']:,} | {_number(r['loss'])} | {_number(r['held_out'])} |" for r in curve[-20:]),
+        *(
+            f"| {r['step']:,} | {_number(r['loss'])} | {_number(r['held_out'])} |"
+            for r in curve[-20:]
+        ),
         "",
         "## Limits",
         "",

@@ -79,7 +79,7 @@ class _Reading:
 
     def __init__(self, tuning: Tuning, wanted: Wanted) -> None:
         self._tuning, self._wanted = tuning, wanted
-        self._group: Callable[[Row], str] | None = tuning.group and resolve(tuning.group)
+        self._group: Callable[[Row], str] | None = resolve(tuning.group) if tuning.group else None
         self._labels: set[str] = set()
         self._trained: set[str] = set()
         self.held = array("b")
@@ -162,15 +162,19 @@ def records(
     columns: Mapping[str, str],
     noun: str,
     more: Mapping[str, tables.Reader] | None = None,
+    check: Callable[[dict[str, Any]], str | None] = lambda row: None,
 ) -> Iterator[dict[str, Any]]:
     """Rows of a table, or of all tables of a folder: each the fields by name, or an `error`.
 
     fields: each with the names its column may have; the first is needed. columns: the column that
     the user named for a field. more: readers of other kinds of files, of the first field alone.
+    check: why a row cannot be used, or None; it may change the row.
     """
     for name in columns:
         if name not in fields:
-            raise UnknownName("setting", f"task.columns.{name}", [f"task.columns.{k}" for k in fields])
+            raise UnknownName(
+                "setting", f"task.columns.{name}", [f"task.columns.{k}" for k in fields]
+            )
     names = [(columns[f],) if columns.get(f) else tuple(n) for f, n in fields.items()]
     readers = {**(more or {}), **tables.tables(names[0], *names[1:])}
     paths = [path]
@@ -181,19 +185,22 @@ def records(
     for file in paths:
         for record in tables.read(file, readers, noun, "task.data"):
             where = f"{file.name}: " if len(paths) > 1 else ""
-            yield _row(record, fields, columns, where)
+            row = _row(record, fields, columns)
+            error = row.pop("error") or check(row)
+            row["error"] = f"{where}record {record.number}: {error}" if error else None
+            yield row
 
 
 def _row(
     record: tables.Record,
     fields: Mapping[str, Sequence[str]],
     columns: Mapping[str, str],
-    where: str,
 ) -> dict[str, Any]:
+    """The fields of a record; a column that the user named must have a value."""
     cells = dict(itertools.zip_longest(fields, record.cells[: len(fields)]))
     error = record.error
     if error is None:
         lacking = [n for n, v in cells.items() if n in columns and not (v or "").strip()]
         error = f"no {columns[lacking[0]]}" if lacking else None
     found: dict[str, Any] = {n: v.strip() if n == "label" and v else v for n, v in cells.items()}
-    return {**found, "error": f"{where}record {record.number}: {error}" if error else None}
+    return {**found, "error": error}

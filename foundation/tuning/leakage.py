@@ -61,8 +61,8 @@ def _refusal(leak: Mapping[str, Any], allowed: float, count: int, folder: Path) 
     shown = leak["examples"][0]
     return (
         f"{leak['rows']:,} of {count:,} held-out rows are in the training data "
-        f"({leak['name']}; e.g. held-out row {shown['held_out']:,} and row {shown['row']:,}), above "
-        f"task.leakage={allowed:g}: take them out, or allow it with task.leakage=1"
+        f"({leak['name']}; e.g. held-out row {shown['held_out']:,} and row {shown['row']:,}), "
+        f"above task.leakage={allowed:g}: take them out, or allow it with task.leakage=1"
     )
 
 

@@ -1,6 +1,7 @@
 """Low-rank adaptation (Hu et al. 2021) through peft: laid on, saved, and merged again."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,12 +69,15 @@ def merged(model: Any, deltas: Sequence[Delta]) -> Any:
     for delta in deltas:
         folder = local(delta)
         try:
-            wrapped = PeftModel.from_pretrained(model, str(folder))
+            with warnings.catch_warnings():
+                # peft asks transformers for what that has renamed.
+                warnings.simplefilter("ignore", FutureWarning)
+                wrapped = PeftModel.from_pretrained(model, str(folder))
         except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise SourceError(f"{folder} does not fit this model: {reason}") from error
         for layer in wrapped.modules():
-            scaling = getattr(layer, "scaling", None)
+            scaling: Any = getattr(layer, "scaling", None)
             for name in scaling if isinstance(scaling, dict) else ():
                 scaling[name] *= delta.scale
         model = wrapped.merge_and_unload()

@@ -32,9 +32,7 @@ def figures(trainer: "Trainer", prepared: Prepared) -> dict[str, float]:
     return measured(given, wanted, bool(prepared.tunable.labels))
 
 
-def save(
-    trainer: "Trainer", prepared: Prepared, folder: Path, facts: Mapping[str, Any]
-) -> None:
+def save(trainer: "Trainer", prepared: Prepared, folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `model/` under another name and rename it, so that it is whole or absent."""
     final = folder / "model"
     part = folder / ".model.part"

@@ -57,10 +57,10 @@ def _logistic(features: Any, targets: Any, asked: Any, labels: int, penalty: flo
         search.zero_grad()
         value = torch.nn.functional.cross_entropy(x @ weight + bias, y)
         value = value + penalty * weight.square().sum()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    search.step(loss)
+    search.step(loss)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         return (torch.from_numpy(asked).float() @ weight + bias).softmax(-1).numpy()
 

@@ -126,9 +126,7 @@ def begin(
     torch.manual_seed(seed)
     options = {"shape": dict(recipe.get("shape") or {}), **dict(recipe.get("options") or {})}
     folder = hub.fetch([model_source(spec)])[0].path
-    tunable: Tunable = resolve(tuning.begin)(
-        Start(spec, folder, method, rows, seed, rank, options)
-    )
+    tunable: Tunable = resolve(tuning.begin)(Start(spec, folder, method, rows, seed, rank, options))
     if method != "lora":
         return tunable, ()
     if not isinstance(tunable, Layered) or not tunable.targets():

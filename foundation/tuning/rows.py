@@ -25,10 +25,13 @@ def write(path: Path, fields: Sequence[str], rows: Iterable[Row]) -> None:
 
     schema = pa.schema([(name, pa.large_string()) for name in fields])
     left = iter(rows)
-    with replacing(path) as part, pa.OSFile(str(part), "wb") as sink:
-        with pa.ipc.new_file(sink, schema) as file:
-            while some := list(itertools.islice(left, TOGETHER)):
-                file.write_batch(pa.RecordBatch.from_pylist(some, schema=schema))
+    with (
+        replacing(path) as part,
+        pa.OSFile(str(part), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as file,
+    ):
+        while some := list(itertools.islice(left, TOGETHER)):
+            file.write_batch(pa.RecordBatch.from_pylist(some, schema=schema))
 
 
 class Rows(Sequence[Row]):
