@@ -81,7 +81,8 @@ class Tuning:
     group: `module:function(row) -> text`; rows of one group are never parted between what is
         trained on and what is measured on.
     likenesses: `module:NAME` of a tuple of foundation.tuning.leakage.Likeness.
-    baselines: name -> `module:function`, what task=adapt tries beside the methods.
+    baselines: name -> `module:function(model, rows, asked, labels)`, what task=adapt tries beside
+        the methods; gives probabilities [asked, labels], or values where there are no labels.
     recipes: method -> settings in which its recipe differs here.
     merge: `module:function(Start) -> Tunable`, whose `save` writes the model of `start.spec` with
         its LoRA weights merged in; None where there are none to merge.

@@ -65,5 +65,6 @@ DOMAIN = Domain(
         group=f"{_HERE}.tuning:group",
         likenesses=f"{_HERE}.tuning:LIKENESSES",
         merge=f"{_HERE}.tuning:merge",
+        baselines={"words": f"{_HERE}.ways:words", "prompt": f"{_HERE}.ways:prompt"},
     ),
 )

@@ -198,7 +198,10 @@ class ToldMolecule:
 
 
 def fingerprints(
-    rows: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    model: Any,
+    rows: Sequence[Mapping[str, Any]],
+    asked: Sequence[Mapping[str, Any]],
+    labels: Sequence[str],
 ) -> Any:
     """The sceptic's baseline: ridge or logistic regression on Morgan fingerprints (2,048 bits)."""
     from foundation.tuning.plain import told

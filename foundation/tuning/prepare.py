@@ -19,7 +19,7 @@ from foundation.tuning.recipe import Recipe
 
 METHODS = ("head", "lora", "full", "pretrain")
 NEEDED = ("tunable", "field", "shape", "sources")
-OWN = ("name", *NEEDED, "read", "held_out_rows", "epochs", "options")
+OWN = ("name", *NEEDED, "read", "held_out_rows", "epochs", "least_steps", "options")
 TRAINING = tuple(field.name for field in fields(Recipe))
 MEASURED = 10
 """Measurements on held-out rows in a training whose recipe counts epochs."""
@@ -81,7 +81,8 @@ def training_of(recipe: Mapping[str, Any], rows: int) -> Recipe:
         if not isinstance(epochs, int | float) or isinstance(epochs, bool) or not epochs > 0:
             raise RequestError(f"recipe.epochs must be a number above 0, got '{epochs}'")
         batch = min(int(given.get("batch", Recipe.batch)), rows)
-        given["steps"] = max(1, math.ceil(epochs * (rows // batch)))
+        steps = math.ceil(epochs * (rows // batch))
+        given["steps"] = max(int(recipe.get("least_steps") or 1), steps)
     if "steps" in given and epochs is not None and isinstance(given["steps"], int):
         often = max(1, given["steps"] // MEASURED)
         given = {"checkpoint": often, "validate": often, "log": often, **given}

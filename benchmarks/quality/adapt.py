@@ -1,0 +1,229 @@
+"""Whether `task=adapt` recommends well: its choice on held-out data, over draws of few rows.
+
+    python -m benchmarks.quality.adapt --sets banking77 snips --draws 5
+
+Of each set some rows a label are drawn, `foundation.tuning.comparing` cross-validates every way on
+them, and every way is then fitted to all of them and measured on held-out rows. What counts is how
+far the recommended way lies behind the one that is best there (which no one can know beforehand).
+What is done is kept, and a run that was stopped goes on.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.interval import interval
+from benchmarks.record import RESULTS, save
+
+Pairs = list[tuple[str, str]]
+MOSES = {
+    name: (f"wheel:molsets==0.3.1/moses/dataset/data/{name}.csv.gz", digest)
+    for name, digest in {
+        "test": "f896fbf3764f88d94670b9959e5872c600c12152a18233823e820761b7a791b2",
+    }.items()
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="of LoRA and full; default: the recipes'")
+    parser.add_argument("--test", type=int, default=500, help="held-out rows")
+    parser.add_argument("--work", type=Path, default=Path("runs/adapt-benchmark"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    for name in given.sets:
+        for draw in range(given.draws):
+            _draw(name, draw, given)
+            _report(given)
+    return 0
+
+
+def _draw(name: str, draw: int, given: argparse.Namespace) -> None:
+    """One draw of one set, kept in the working folder."""
+    path = given.work / f"{name}-{draw}.json"
+    if path.exists():
+        return
+    folder = given.work / f"{name}-{draw}"
+    folder.mkdir(parents=True, exist_ok=True)
+    model_name, ways, load, each = SETS[name]
+    train, test, fields = load()
+    chance = random.Random(draw)
+    chance.shuffle(train)
+    taken: dict[str, int] = {}
+    few = []
+    for text, label in train:
+        taken[label] = taken.get(label, 0) + 1
+        if taken[label] <= each:
+            few.append((text, label))
+    chance.shuffle(test)
+    for file, rows in (("few.csv", few), ("test.csv", test[: given.test])):
+        with (folder / file).open("w", newline="", encoding="utf-8") as out:
+            csv.writer(out).writerows([fields, *rows])
+    path.write_text(json.dumps(_measured(folder, model_name, ways, draw, given)))
+
+
+def _measured(
+    folder: Path, model_name: str, ways: Sequence[str], draw: int, given: argparse.Namespace
+) -> dict[str, Any]:
+    import foundation as fm
+    from foundation import registry
+    from foundation.tuning.comparing import Comparison
+    from foundation.tuning.data import Wanted, gather
+
+    model = fm.load(model_name)
+    tuning = registry.domain(model.spec.domain).tuning
+    assert tuning is not None
+    data = gather(tuning, Wanted(str(folder / "few.csv"), validation=0.0), folder / "data")
+    test = gather(tuning, Wanted(str(folder / "test.csv"), validation=0.0), folder / "test")
+    comparison = Comparison(
+        model, tuning, data.rows, folder / "folds", folds=given.folds, seed=draw, rank=8,
+        recipe={}, deadline=None,
+    )  # fmt: skip
+    if given.steps:
+        comparison.steps = given.steps
+    found = comparison.compared([comparison.measure(way, lambda _: None) for way in ways])
+    asked = {way: _asked(comparison, way, data.rows, test.rows) for way in ways}
+    model.close()
+    inside = {each.way: each.score for each in found}
+    return {"folds": inside, "test": asked, "recommended": found[0].way, "rows": len(data.rows)}
+
+
+def _asked(comparison: Any, way: str, rows: Any, test: Any) -> float:
+    """Accuracy on held-out rows of a way fitted to all rows."""
+    from foundation.registry import resolve
+    from foundation.tuning.measuring import scores
+
+    wanted = [comparison.goal.wanted(row) for row in test]
+    if way in comparison.tuning.baselines:
+        fit = resolve(comparison.tuning.baselines[way])
+        answers = fit(comparison.model, list(rows), list(test), comparison.goal.labels)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            answers = comparison.train(way, rows, Path(scratch)).predict(test).numpy()
+    return float(scores(answers, wanted, bool(comparison.goal.labels)).mean())
+
+
+def _report(given: argparse.Namespace) -> None:
+    """The record of all draws there are, and a table on the screen."""
+    sets: dict[str, Any] = {}
+    for name in SETS:
+        paths = sorted(given.work.glob(f"{name}-*.json"))
+        draws = [json.loads(path.read_text()) for path in paths]
+        if not draws:
+            continue
+        behind = [100 * (max(d["test"].values()) - d["test"][d["recommended"]]) for d in draws]
+        ways = {way: [d["test"][way] for d in draws] for way in draws[0]["test"]}
+        fixed = max(ways, key=lambda way: sum(ways[way]))
+        picked = [d["test"][d["recommended"]] for d in draws]
+        sets[name] = {
+            "model": SETS[name][0],
+            "draws": draws,
+            "accuracy": {way: _mean(values) for way, values in ways.items()},
+            "recommended": _mean(picked),
+            "points_behind_the_best_of_each_draw": _mean(behind),
+            "points_behind_the_best_way_over_all_draws": _mean(
+                [100 * (a - b) for a, b in zip(ways[fixed], picked, strict=True)]
+            ),
+        }
+    given.out.mkdir(parents=True, exist_ok=True)
+    settings = {"folds": given.folds, "steps": given.steps, "test": given.test}
+    save("adapt", {"settings": settings, "sets": sets}, given.out)
+    for name, each in sets.items():
+        shown = ", ".join(f"{way} {v['mean']:.3f}" for way, v in each["accuracy"].items())
+        gap = each["points_behind_the_best_of_each_draw"]
+        print(f"{name} ({len(each['draws'])} draws): {shown}; recommended "
+              f"{each['recommended']['mean']:.3f}, {gap['mean']:.2f} points behind")  # fmt: skip
+
+
+def _mean(values: Sequence[float]) -> dict[str, float]:
+    if len(values) < 2:
+        return {"mean": values[0], "low": float("nan"), "high": float("nan")}
+    found = interval(values)
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+Loaded = tuple[Pairs, Pairs, tuple[str, str]]
+
+
+def _corpus(name: str) -> Callable[[], Loaded]:
+    def load() -> Loaded:
+        from foundation.domains.language import corpora
+
+        train, test = corpora.read(name)
+        pairs = [[(each.text, each.label) for each in some] for some in (train, test)]
+        return pairs[0], pairs[1], ("text", "label")
+
+    return load
+
+
+def _hatecheck() -> Loaded:
+    """Hateful or not; whole templates are held out, since their sentences are nearly the same."""
+    path = _data() / "text/trust/hatecheck_cases.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    held = {"train": [], "test": []}  # type: dict[str, Pairs]
+    for row in rows:
+        side = "test" if int(row["templ_id"] or 0) % 2 else "train"
+        held[side].append((row["test_case"], row["label_gold"]))
+    return held["train"], held["test"], ("text", "label")
+
+
+def _property(name: str) -> Callable[[], Loaded]:
+    """Above or below the median; scaffolds of the test are in no training row."""
+
+    def load() -> Loaded:
+        from rdkit import Chem, rdBase
+
+        from foundation import hub
+        from foundation.domains.molecule.descriptors import describe
+        from foundation.domains.molecule.tuning import scaffold
+
+        address, digest = MOSES["test"]
+        source = hub.Source(address, None, {"test.csv.gz": digest})
+        with gzip.open(hub.fetch([source])[0].path, "rt") as file:
+            smiles = [row["SMILES"] for row in csv.DictReader(file)]
+        smiles = random.Random(7).sample(smiles, 3000)
+        with rdBase.BlockLogs():
+            values = [describe(Chem.MolFromSmiles(each), [name])[name] for each in smiles]
+            cores = [scaffold({"smiles": each}) for each in smiles]
+        middle = sorted(values)[len(values) // 2]
+        order = sorted(set(cores))
+        random.Random(8).shuffle(order)
+        kept = set(order[: len(order) // 2])
+        sides: tuple[Pairs, Pairs] = ([], [])
+        for text, value, core in zip(smiles, values, cores, strict=True):
+            sides[core not in kept].append((text, "high" if value > middle else "low"))
+        return *sides, ("smiles", "label")
+
+    return load
+
+
+def _data() -> Path:
+    import os
+
+    return Path(os.environ.get("FOUNDATION_DATA", "../shared/data"))
+
+
+TEXT = ("words", "head", "lora")
+SETS: dict[str, tuple[str, Sequence[str], Callable[[], Loaded], int]] = {
+    "banking77": ("language/minilm", TEXT, _corpus("banking77"), 3),
+    "snips": ("language/minilm", TEXT, _corpus("snips"), 8),
+    "hatecheck": ("language/minilm", TEXT, _hatecheck, 50),
+    "qed": ("molecule/starter", ("fingerprints", "head", "full"), _property("qed"), 150),
+    "sa": ("molecule/starter", ("fingerprints", "head", "full"), _property("sa"), 150),
+}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,213 @@
+"""`task=adapt`: which way to adapt a model to labelled rows is best, and the best one's model."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from foundation import record, registry
+from foundation.commands import Job
+from foundation.durable import replacing
+from foundation.errors import InputError, RequestError, UnknownName
+from foundation.model import Model
+from foundation.placement import place
+from foundation.progress import progress
+from foundation.runs import Run
+from foundation.spec import ModelSpec, Tuning
+from foundation.tuning import outcome
+from foundation.tuning.comparing import Comparison, Outcome
+from foundation.tuning.data import Wanted, gather
+from foundation.tuning.prepare import Prepared
+
+KNOWN = ("data", "columns", "methods", "minutes", "folds", "rank")
+COST = ("head", "lora", "full")
+
+
+def run(job: Job) -> str:
+    """Cross-validate what fits the budget, tell it in a table, and train the best on all rows."""
+    spec = registry.spec_from(job.group("model"))
+    tuning = registry.domain(spec.domain).tuning
+    if tuning is None:
+        raise InputError(f"models of {spec.domain} are not tuned")
+    ways, given = _asked(job, tuning)
+    held = Run(job.folder, {}, _identity(job, given))
+    model = Model(spec, place(job.group("placement"), spec.dtype))
+    try:
+        if held.finished:
+            return f"finished already: {job.folder / 'adapt.csv'}"
+        began = time.monotonic()
+        wanted = Wanted(str(given["data"]), None, given["columns"], 0.0, job.config["seed"])
+        data = gather(tuning, wanted, job.folder / "data")
+        job.remember()
+        comparison = Comparison(
+            model, tuning, data.rows, job.folder / "adapt", folds=given["folds"],
+            seed=job.config["seed"], rank=given["rank"], recipe=job.group("recipe"),
+            deadline=None if given["minutes"] is None else began + 60 * given["minutes"],
+        )  # fmt: skip
+        found = _compare(comparison, ways)
+        best = next((each for each in found if each.score is not None), None)
+        if best is None:
+            raise InputError(f"nothing could be tried; {found[0].way}: {found[0].reason}")
+        _write(found, job.folder / "adapt.csv")
+        command = _command(job, spec, best.way, given)
+        saved = best.way not in tuning.baselines
+        if saved:
+            _save(comparison, best, job.folder, spec, data.digests, data.refused, data.reasons)
+        print(table(found, bool(comparison.goal.labels)))
+        print(f"recommended: {command}")
+        seconds = time.monotonic() - began
+        held.record(_record(job, found, command, len(data.rows), data.refused, seconds))
+        held.discard_parts()
+        where = f"{job.folder / 'model'}" if saved else f"{job.folder / 'adapt.csv'}"
+        return f"{best.way} is best of {sum(e.score is not None for e in found)}: {where}"
+    finally:
+        model.close()
+        held.close()
+
+
+def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
+    """The ways to try, cheapest first, and the settings, checked."""
+    given = job.task()
+    for key in given:
+        if key not in KNOWN:
+            raise UnknownName("setting", f"task.{key}", [f"task.{k}" for k in KNOWN])
+    if given.get("data") is None:
+        raise InputError("task=adapt needs labelled rows: give task.data=<file or folder>")
+    known = [*tuning.baselines, *(way for way in COST if way in tuning.methods)]
+    ways = given.get("methods") or known
+    ways = [ways] if isinstance(ways, str) else list(ways)
+    for way in ways:
+        if way not in known:
+            raise UnknownName("method", str(way), known, "(task.methods)")
+    for key, least in (("folds", 2), ("rank", 1)):
+        value = given.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise RequestError(f"task.{key} must be a whole number of at least {least}")
+    minutes = given.get("minutes")
+    if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
+        raise RequestError(f"task.minutes must be above 0, got '{minutes}'")
+    columns = given.get("columns") or {}
+    if not isinstance(columns, Mapping):
+        raise RequestError("task.columns must name a column for a field, e.g. {text: question}")
+    return sorted(ways, key=known.index), {**given, "columns": columns}
+
+
+def _identity(job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a resumed comparison must share; it may go on with more minutes."""
+    kept = {key: given[key] for key in ("data", "columns", "folds", "rank")}
+    model = job.group("model")
+    return {
+        "task": "adapt",
+        **{f"model.{key}": model.get(key) for key in ("name", "source", "path")},
+        **{f"task.{key}": value for key, value in kept.items()},
+        "recipe": job.group("recipe"),
+        "seed": job.config["seed"],
+    }
+
+
+def _compare(comparison: Comparison, ways: Sequence[str]) -> list[Outcome]:
+    done = 0
+    with progress(len(ways) * comparison.folds, "fits") as report:
+
+        def show(way: str) -> None:
+            nonlocal done
+            done += 1
+            report(done, way=way)
+
+        return comparison.compared([comparison.measure(way, show) for way in ways])
+
+
+def _command(job: Job, spec: ModelSpec, way: str, given: Mapping[str, Any]) -> str:
+    """What to type to do the recommended thing again."""
+    words = ["foundation", f"model={spec.name}"]
+    model = job.group("model")
+    if model.get("path"):
+        words.append(f"model.path={model['path']}")
+    columns = ", ".join(f"{field}: {name}" for field, name in given["columns"].items())
+    if way not in COST:
+        domain = registry.domain(spec.domain)
+        can = way == "prompt" and "classify" in domain.tasks
+        return " ".join(
+            [*words, "task=classify", "task.method=prompt", f"task.examples={given['data']}"]
+            if can
+            else [*words, f"task=adapt task.methods=[{way}] task.data={given['data']}"]
+        )
+    words += ["task=tune", f"task.method={way}", f"task.data={given['data']}"]
+    if columns:
+        words.append(f"'task.columns={{{columns}}}'")
+    return " ".join([*words, "task.validation=0"])
+
+
+def _save(
+    comparison: Comparison,
+    best: Outcome,
+    folder: Path,
+    spec: ModelSpec,
+    digests: Mapping[str, str],
+    refused: int,
+    reasons: tuple[str, ...],
+) -> None:
+    """The best way's model, trained on all rows; its figures are those of the folds."""
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    trainer = comparison.train(best.way, comparison.data, checkpoints)
+    outcome.write_curve(trainer.curve, folder)
+    prepared = Prepared(
+        trainer.tunable, comparison.data, (), trainer.recipe, refused, reasons, digests
+    )
+    outcome.save(trainer, prepared, folder, {
+        "model": spec.name, "source": spec.source, "revision": spec.revision,
+        "licence": spec.licence, "method": best.way, "recipe": asdict(trainer.recipe),
+        "seed": comparison.seed, "data": dict(digests), "data_licence": None,
+        "labels": list(comparison.goal.labels), "leaks": [],
+        "figures": {f"cross-validated {k}": v for k, v in (best.figures or {}).items()},
+    })  # fmt: skip
+
+
+def _write(found: Sequence[Outcome], path: Path) -> None:
+    import csv
+
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        names = [name for name in asdict(found[0]) if name != "figures"]
+        figures = sorted({name for each in found for name in each.figures or {}})
+        rows = csv.DictWriter(file, [*names, *figures])
+        rows.writeheader()
+        for each in found:
+            values = asdict(each)
+            rows.writerow({**(values.pop("figures") or {}), **values})
+
+
+def table(found: Sequence[Outcome], labels: bool) -> str:
+    """The outcomes as people read them."""
+    from foundation.commands.models import table as aligned
+
+    score = "accuracy" if labels else "-error"
+    lines = [("way", score, "95 %", "behind the best", "seconds a fit", "trained weights")]
+    for each in found:
+        if each.score is None:
+            lines.append((each.way, "-", each.reason or "", "", "", ""))
+            continue
+        behind = f"{each.behind:.3f} ({each.behind_low:.3f} to {each.behind_high:.3f})"
+        lines.append((
+            each.way, f"{each.score:.3f}", f"{each.low:.3f} to {each.high:.3f}", behind,
+            f"{each.seconds:.1f}", f"{each.trained:,}" if each.trained else "",
+        ))  # fmt: skip
+    return aligned(lines)
+
+
+def _record(
+    job: Job, found: Sequence[Outcome], command: str, rows: int, refused: int, seconds: float
+) -> dict[str, Any]:
+    return {
+        "task": "adapt",
+        "config": dict(job.config),
+        "versions": record.versions(),
+        "machine": record.machine(),
+        "seconds": {"run": seconds},
+        "counts": {"rows": rows, "refused": refused},
+        "metrics": {each.way: each.score for each in found if each.score is not None},
+        "ways": [asdict(each) for each in found],
+        "recommended": command,
+        "peak_memory": record.peak_memory(),
+    }

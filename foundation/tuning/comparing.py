@@ -1,0 +1,220 @@
+"""Ways to adapt a model, each cross-validated on the same folds, in the order of their cost."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.durable import replacing
+from foundation.errors import InputError
+from foundation.model import Model
+from foundation.registry import resolve
+from foundation.spec import Tuning
+from foundation.tuning import prepare
+from foundation.tuning.folds import deal
+from foundation.tuning.heads import Goal
+from foundation.tuning.measuring import measured, scores
+from foundation.tuning.recipe import Recipe
+from foundation.tuning.rows import Rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from foundation.tuning.trainer import Trainer
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a way was worth. score: mean of the rows' scores, with its 95 % interval by resampling
+    rows; behind: how much less than the best way's, paired by row, with its interval.
+
+    seconds: of one fit and its answers. reason: why it was not measured to the end.
+    """
+
+    way: str
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    behind: float | None = None
+    behind_low: float | None = None
+    behind_high: float | None = None
+    seconds: float | None = None
+    trained: int | None = None
+    figures: Mapping[str, float] | None = None
+    reason: str | None = None
+
+
+class Comparison:
+    """Cross-validates ways on the rows of `data`; what is done is kept in `folder`.
+
+    deadline: a moment of time.monotonic() that no fold is begun behind, if it would end later.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tuning: Tuning,
+        data: Rows,
+        folder: Path,
+        *,
+        folds: int,
+        seed: int,
+        rank: int,
+        recipe: Mapping[str, Any],
+        deadline: float | None,
+    ) -> None:
+        self.model, self.tuning, self.data, self.folder = model, tuning, data, folder
+        self.folds, self.seed, self.rank, self.recipe = folds, seed, rank, dict(recipe)
+        self.deadline = deadline
+        self.steps: int | None = None  # of LoRA and full, where not as their recipes have it
+        self.rows = list(data)
+        kind = next((name for name in ("label", "value") if self.rows[0].get(name)), None)
+        if kind is None:
+            raise InputError("task=adapt needs rows with a label or a value: see task.columns")
+        self.goal = Goal.of(self.rows, kind)
+        group: Callable[[Any], str] = resolve(tuning.group) if tuning.group else str
+        self.fold = deal(self.rows, [group(row) for row in self.rows], folds, seed)
+        folder.mkdir(exist_ok=True)
+
+    def measure(self, way: str, report: Callable[[str], None]) -> "Outcome":
+        """One way on all folds; its predictions are then in `folder`."""
+        seconds: list[float] = []
+        trained = 0
+        for number in range(self.folds):
+            path = self.folder / f"{way}-{number}.npz"
+            if not path.exists():
+                if self._late(max(seconds, default=0.0)):
+                    done = f"after {number} of {self.folds} folds" if number else "before it began"
+                    return Outcome(way, reason=f"task.minutes were over {done}")
+                try:
+                    self._fit(way, number, path)
+                except InputError as error:
+                    return Outcome(way, reason=str(error))
+            took, trained, _ = _read(path)
+            seconds.append(took)
+            report(way)
+        given, wanted = self.predictions(way), [self.goal.wanted(row) for row in self.rows]
+        found = scores(given, wanted, bool(self.goal.labels))
+        low, high = _interval(found, self.seed)
+        mean = sum(seconds) / len(seconds)
+        figures = measured(given, wanted, bool(self.goal.labels))
+        return Outcome(
+            way, float(found.mean()), low, high, seconds=mean, trained=trained, figures=figures
+        )
+
+    def compared(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Best first, each with how far it is behind the best."""
+        done = [each for each in outcomes if each.score is not None]
+        done.sort(key=lambda each: (-(each.score or 0.0), each.seconds or 0.0))
+        wanted = [self.goal.wanted(row) for row in self.rows]
+        rows = {
+            each.way: scores(self.predictions(each.way), wanted, bool(self.goal.labels))
+            for each in done
+        }
+        found = []
+        for each in done:
+            gap = rows[done[0].way] - rows[each.way]
+            low, high = _interval(gap, self.seed)
+            told = {"behind": float(gap.mean()), "behind_low": low, "behind_high": high}
+            found.append(replace(each, **told))  # type: ignore[arg-type]
+        return [*found, *(each for each in outcomes if each.score is None)]
+
+    def predictions(self, way: str) -> "NDArray[Any]":
+        """Of each row what a fit without its fold said: [rows, labels] or [rows]."""
+        import numpy as np
+
+        found: Any = None
+        for number in range(self.folds):
+            _, _, given = _read(self.folder / f"{way}-{number}.npz")
+            if found is None:
+                found = np.zeros((len(self.rows), *given.shape[1:]))
+            found[self.fold == number] = given
+        result: NDArray[Any] = found
+        return result
+
+    def train(self, way: str, rows: Rows, folder: Path) -> "Trainer":
+        """A method's trainer at its last step."""
+        import torch
+
+        from foundation.precision import fastest
+        from foundation.tuning.trainer import Trainer
+
+        recipe = prepare.recipe_of(self.recipe, way, self.tuning)
+        if self.steps is not None and way != "head":
+            recipe["steps"] = self.steps
+        training = replace(prepare.training_of(recipe, len(rows)), patience=0, checkpoint=10**9)
+        spec, placement = self.model.spec, self.model.placement
+        if placement.threads:
+            torch.set_num_threads(placement.threads)
+        tunable, frozen = prepare.begin(
+            self.tuning, spec, way, recipe, rows, self.seed, self.rank
+        )
+        tunable.module().to(placement.device)
+        dtype = _precision(training, placement.dtype, fastest(placement.device))
+        trainer = Trainer(tunable, rows, (), training, folder, self.seed, dtype, frozen)
+        trainer.run()
+        return trainer
+
+    def _fit(self, way: str, number: int, path: Path) -> None:
+        import tempfile
+
+        import numpy as np
+
+        inside = np.flatnonzero(self.fold != number)
+        outside = np.flatnonzero(self.fold == number)
+        began = time.perf_counter()
+        trained = 0
+        if way in self.tuning.baselines:
+            rows, asked = ([self.rows[i] for i in some] for some in (inside, outside))
+            given = resolve(self.tuning.baselines[way])(self.model, rows, asked, self.goal.labels)
+        else:
+            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+                trainer = self.train(way, self.data.take(inside), Path(scratch))
+                given = self._aligned(trainer, self.data.take(outside))
+                module = trainer.module
+                trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        took = time.perf_counter() - began
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(file, given=given, seconds=took, trained=trained)
+
+    def _aligned(self, trainer: "Trainer", asked: Rows) -> "NDArray[Any]":
+        """Predictions in the order of all labels; a fold may lack some."""
+        import numpy as np
+
+        given: NDArray[Any] = trainer.predict(asked).numpy()
+        known: Any = trainer.tunable
+        if not self.goal.labels or tuple(known.labels) == self.goal.labels:
+            return given
+        found = np.zeros((len(asked), len(self.goal.labels)))
+        found[:, [self.goal.labels.index(label) for label in known.labels]] = given
+        return found
+
+    def _late(self, more: float) -> bool:
+        return self.deadline is not None and time.monotonic() + more > self.deadline
+
+
+def _precision(training: Recipe, wanted: str, fast: str) -> str:
+    if training.precision != "auto":
+        return training.precision
+    return fast if wanted == "auto" else wanted
+
+
+def _read(path: Path) -> "tuple[float, int, NDArray[Any]]":
+    import numpy as np
+
+    with np.load(path) as kept:
+        return float(kept["seconds"]), int(kept["trained"]), kept["given"]
+
+
+def _interval(values: "NDArray[Any]", seed: int) -> tuple[float, float]:
+    """95 %, by resampling rows (Efron 1979)."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    picks = random.integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(1), [2.5, 97.5])
+    return float(low), float(high)
