@@ -34,7 +34,7 @@ def prompt(model: "Model", rows: Texts, asked: Texts, labels: Sequence[str]) -> 
 
     if "generate" not in model.spec.tasks:
         raise InputError(f"{model.spec.name} has no words of its own to be prompted for")
-    adapter = model.adapter
+    adapter: Any = model.adapter
     pairs = tuple((str(row["text"]), str(row["label"])) for row in rows)
     made = Prompter(adapter.model, adapter.script, pairs, labels, 8, TEMPLATES)
     made.calibrate()

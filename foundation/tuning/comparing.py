@@ -19,7 +19,6 @@ from foundation.tuning.recipe import Recipe
 from foundation.tuning.rows import Rows
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from foundation.tuning.trainer import Trainer
@@ -150,9 +149,7 @@ class Comparison:
         spec, placement = self.model.spec, self.model.placement
         if placement.threads:
             torch.set_num_threads(placement.threads)
-        tunable, frozen = prepare.begin(
-            self.tuning, spec, way, recipe, rows, self.seed, self.rank
-        )
+        tunable, frozen = prepare.begin(self.tuning, spec, way, recipe, rows, self.seed, self.rank)
         tunable.module().to(placement.device)
         dtype = _precision(training, placement.dtype, fastest(placement.device))
         trainer = Trainer(tunable, rows, (), training, folder, self.seed, dtype, frozen)

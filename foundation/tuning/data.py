@@ -200,7 +200,8 @@ def _row(
     cells = dict(itertools.zip_longest(fields, record.cells[: len(fields)]))
     error = record.error
     if error is None:
-        lacking = [n for n, v in cells.items() if n in columns and not (v or "").strip()]
-        error = f"no {columns[lacking[0]]}" if lacking else None
+        wanted = {next(iter(fields)): next(iter(fields)), **columns}
+        lacking = [title for name, title in wanted.items() if not (cells[name] or "").strip()]
+        error = f"no {lacking[0]}" if lacking else None
     found: dict[str, Any] = {n: v.strip() if n == "label" and v else v for n, v in cells.items()}
     return {**found, "error": error}

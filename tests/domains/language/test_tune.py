@@ -139,7 +139,7 @@ def test_a_model_that_writes_learns_texts_and_completions(causal_folder, table, 
         ("text,label\n", "holds no texts"),
         ("text,label\na,\nb,\n", "record 1: no label"),
         ("text\na\nb\n", "cannot write: task.data needs a column label"),
-        ("text,label\n,x\n,y\n", "no row of .* can be used; the first: record 1: an empty text"),
+        ("text,label\n,x\n,y\n", "no row of .* can be used; the first: record 1: no text"),
     ],
 )
 def test_data_that_teaches_nothing_is_told_in_a_line(encoder_folder, table, text, told, capsys):

@@ -170,3 +170,142 @@ def test_progress_is_plain_json(tmp_path) -> None:
     assert json.loads((tmp_path / "step-00000000" / "progress.json").read_text())["seed"] == 3
     assert checkpoint.progress(tmp_path)["step"] == 0
     assert checkpoint.progress(tmp_path / "none") == {}
+
+
+def changed(**values) -> Recipe:
+    return Recipe(**{**vars(RECIPE), **values})
+
+
+def quiet(**values) -> Recipe:
+    """Without dropout's chance: the parts of a batch draw their own."""
+    return changed(augment=0.0, **values)
+
+
+class Exact(Adding):
+    """Without dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network.layers[1].p = 0.0
+
+
+def test_a_batch_in_parts_trains_as_a_whole_one(tmp_path) -> None:
+    made = [
+        Trainer(Exact(), ROWS[:80], ROWS[80:], quiet(accumulate=n), tmp_path / str(n), 3)
+        for n in (1, 3)
+    ]
+    assert all(each.run() for each in made)
+    same(*made)
+
+
+def test_in_training_memory_that_runs_out_is_saved_and_nothing_else_changes(tmp_path) -> None:
+    class Large(Exact):
+        def loss(self, batch):
+            if len(batch["rows"]) > 3:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().loss(batch)
+
+    whole = Trainer(Exact(), ROWS[:80], [], quiet(), tmp_path / "a", 3)
+    made = Trainer(Large(), ROWS[:80], [], quiet(), tmp_path / "b", 3)
+    assert whole.run()
+    assert made.run()
+    assert made.parts == 4
+    same(made, whole)
+
+
+def test_averaged_weights_are_measured_saved_and_resumed(tmp_path) -> None:
+    recipe = changed(average=0.9)
+    whole = trainer(tmp_path / "whole", recipe)
+    assert whole.run()
+    plain = trainer(tmp_path / "plain")
+    assert plain.run()
+    assert curve(whole)[-1][1] == pytest.approx(curve(plain)[-1][1])
+    assert curve(whole)[-1][2] != pytest.approx(curve(plain)[-1][2])
+    made = trainer(tmp_path / "stopped", recipe)
+    made.run(stop=lambda: made.step == 13)
+    resumed = trainer(tmp_path / "stopped", recipe)
+    assert resumed.run()
+    same(resumed, whole)
+    assert resumed.evaluate(ROWS[80:]) == pytest.approx(curve(whole)[-1][2])
+
+
+def test_patience_ends_with_the_best_weights(tmp_path) -> None:
+    recipe = changed(steps=400, patience=2, rate=0.3, validate=5, decay=0.0)
+    made = trainer(tmp_path, recipe)
+    assert made.run()
+    measured = [row["held_out"] for row in made.curve if row["held_out"] is not None]
+    assert made.step < 400
+    assert made.evaluate(ROWS[80:]) == pytest.approx(min(measured), rel=1e-5)
+    again = trainer(tmp_path, recipe)
+    assert again.finished
+
+
+def test_a_checkpoint_of_the_first_version_goes_on(tmp_path, whole) -> None:
+    made = trainer(tmp_path)
+    made.run(stop=lambda: made.step == 14)
+    path = tmp_path / "step-00000014" / "progress.json"
+    values = json.loads(path.read_text())
+    known = ("steps", "batch", "rate", "warmup", "decay", "weight_decay", "clip", "precision",
+             "augment", "checkpoint", "validate", "log", "keep")  # fmt: skip
+    values["recipe"] = {name: values["recipe"][name] for name in known}
+    del values["best"]
+    path.write_text(json.dumps(values))
+    resumed = trainer(tmp_path)
+    assert resumed.step == 14
+    assert resumed.run()
+    same(resumed, whole)
+
+
+def test_frozen_weights_are_in_no_checkpoint_and_stay(tmp_path) -> None:
+    class Half(Exact):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network.layers[0].requires_grad_(False)
+
+    frozen = ["layers.0.weight", "layers.0.bias"]
+
+    def make() -> Trainer:
+        return Trainer(Half(), ROWS[:80], [], quiet(), tmp_path, 3, frozen=frozen)
+
+    from safetensors.torch import load_file
+
+    before = Half().network.layers[0].weight.clone()
+    made = make()
+    made.run(stop=lambda: made.step == 9)
+    kept = load_file(tmp_path / "step-00000009" / "model.safetensors")
+    assert sorted(kept) == ["layers.3.bias", "layers.3.weight"]
+    resumed = make()
+    assert resumed.run()
+    assert torch.equal(resumed.module.layers[0].weight, before)
+
+
+def test_two_processes_train_as_one_does(tmp_path) -> None:
+    whole = Trainer(Exact(), ROWS[:80], ROWS[80:], quiet(), tmp_path / "one", 3)
+    assert whole.run()
+    script = (
+        "import importlib.util, sys; from pathlib import Path\n"
+        f"spec = importlib.util.spec_from_file_location('own', {__file__!r})\n"
+        "own = importlib.util.module_from_spec(spec); spec.loader.exec_module(own)\n"
+        "made = own.Trainer(own.Exact(), own.ROWS[:80], own.ROWS[80:], own.quiet(),"
+        f" Path({str(tmp_path / 'two')!r}), 3)\n"
+        "assert made.accelerator.num_processes == 2\n"
+        "assert made.run()\n"
+        "import torch.distributed; torch.distributed.destroy_process_group()\n"
+    )
+    port = str(20000 + os.getpid() % 20000)
+    common = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], env={**common, "RANK": str(n), "LOCAL_RANK": str(n)}
+        )
+        for n in range(2)
+    ]
+    assert [process.wait(200) for process in started] == [0, 0]
+    kept = checkpoint.progress(tmp_path / "two")
+    assert [row["step"] for row in kept["curve"]] == [row["step"] for row in whole.curve]
+    for ours, theirs in zip(whole.curve, kept["curve"], strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-5)
+        assert theirs["held_out"] == pytest.approx(ours["held_out"], rel=1e-5)
