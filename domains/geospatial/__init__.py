@@ -1,6 +1,6 @@
 """Satellite rasters: embeddings on the ground."""
 
-from foundation.spec import Domain, Task
+from foundation.spec import Domain, Task, Tuning
 
 _HERE = "foundation.domains.geospatial"
 
@@ -80,4 +80,16 @@ DOMAIN = Domain(
             columns={**LABELS, "probability": "float64"},
         ),
     },
+    tuning=Tuning(
+        begin=f"{_HERE}.tuning:begin",
+        read=f"{_HERE}.tuning:read",
+        fields=("raster", "label", "place"),
+        group=f"{_HERE}.tuning:group",
+        likenesses=f"{_HERE}.tuning:LIKENESSES",
+        baselines={"statistics": f"{_HERE}.tuning:statistics"},
+        recipes={
+            "lora": {"epochs": 10, "rate": 0.001, "augment": 0.5},
+            "full": {"epochs": 10, "rate": 0.0003, "augment": 0.5},
+        },
+    ),
 )

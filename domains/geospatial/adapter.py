@@ -75,8 +75,13 @@ class RasterEmbedder:
         except Exception as error:  # a damaged config or other shapes
             reason = str(error).partition("\n")[0]
             raise SourceError(f"{folder} holds no model of this kind: {reason}") from error
-        self.encoder.module.eval().to(placement.device)
         self._name, self._folder = spec.name, folder
+        if spec.deltas:
+            from foundation.tuning.lora import local, merged
+
+            self.encoder.module = merged(self.encoder.module, spec.deltas)
+            self._folder = local(spec.deltas[-1])
+        self.encoder.module.eval().to(placement.device)
         self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
 
     @property
