@@ -125,6 +125,7 @@ class Model:
             raise UnknownName("task", task, self.spec.tasks, f"of {self.spec.name}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{seed}'")
+        self._check_deltas()
         given = self._with_labels(task, given)
         made = settings(self.domain, task, given)
         if folder is not None:
@@ -178,6 +179,15 @@ class Model:
             if path.is_file():
                 found |= json.loads(path.read_text(encoding="utf-8"))
         return found
+
+    def _check_deltas(self) -> None:
+        """LoRA weights are of one model: laid on another they would say nonsense."""
+        of = self.tuned.get("source") if self.spec.deltas else None
+        if of is not None and of != self.spec.source:
+            raise InputError(
+                f"{self.spec.deltas[-1].path} holds LoRA weights of {self.tuned['model']} ({of}), "
+                f"not of {self.spec.name}: choose model={self.tuned['model']}"
+            )
 
     def _with_labels(self, task: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """A tuned head has labels of its own, which hold unless others are asked for."""

@@ -1,7 +1,5 @@
 """Low-rank adaptation (Hu et al. 2021) through peft: laid on, saved, and merged again."""
 
-import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,23 +62,38 @@ def save(base: "torch.nn.Module", config: Any, folder: Path, model: str) -> None
 
 def merged(model: Any, deltas: Sequence[Delta]) -> Any:
     """A model with LoRA folders merged into its weights, each times its scale; SourceError."""
-    from peft import PeftModel
-
     for delta in deltas:
         folder = local(delta)
         try:
-            with warnings.catch_warnings():
-                # peft asks transformers for what that has renamed.
-                warnings.simplefilter("ignore", FutureWarning)
-                wrapped = PeftModel.from_pretrained(model, str(folder))
+            model = _merged(model, folder, delta.scale)
         except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise SourceError(f"{folder} does not fit this model: {reason}") from error
-        for layer in wrapped.modules():
-            scaling: Any = getattr(layer, "scaling", None)
-            for name in scaling if isinstance(scaling, dict) else ():
-                scaling[name] *= delta.scale
-        model = wrapped.merge_and_unload()
+    return model
+
+
+def _merged(model: Any, folder: Path, scale: float) -> Any:
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+    from safetensors.torch import load_file
+
+    inject_adapter_in_model(LoraConfig.from_pretrained(str(folder)), model)
+    weights = {
+        name.removeprefix("base_model.model.")
+        .replace(".lora_A.", ".lora_A.default.")
+        .replace(".lora_B.", ".lora_B.default."): value
+        for name, value in load_file(str(folder / WEIGHTS)).items()
+    }
+    _, unknown = model.load_state_dict(weights, strict=False)
+    if unknown:
+        raise ValueError(f"the model has no {unknown[0]}")
+    # peft's merge_and_unload wants a config that only models of transformers have.
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.scaling["default"] *= scale
+            layer.merge()
+            parent, _, last = name.rpartition(".")
+            setattr(model.get_submodule(parent), last, layer.get_base_layer())
     return model
 
 
@@ -94,12 +107,3 @@ def local(delta: Delta) -> Path:
         if not (folder / name).is_file():
             raise SourceError(f"{folder} is no LoRA folder of peft: it has no {name}")
     return folder
-
-
-def model_of(folder: Path) -> str | None:
-    """The model that LoRA weights belong to, where their folder says so."""
-    path = folder / CONFIG
-    if not path.is_file():
-        return None
-    value = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    return None if value is None else str(value)

@@ -57,7 +57,7 @@ def recipe_of(
     if "tunable" not in recipe:
         if tuning is None:
             raise InputError(
-                "task=tune needs a recipe here: give recipe=<name>; foundation --help has them"
+                "task=tune needs a recipe: give recipe=<name>; foundation --help has them"
             )
         if method is None:
             known = ", ".join(tuning.methods)
