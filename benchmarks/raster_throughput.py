@@ -72,12 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the order within rounds")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run")
+    parser.add_argument("--folder", type=Path, help="where raster and model are kept for again")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
-        raster, model = Path(name) / "scene.tif", Path(name) / "model"
-        write_raster(raster, given.side, given.bands)
-        write_model(model, given.bands)
+        folder = given.folder or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        raster = folder / f"scene-{given.side}-{given.bands}.tif"
+        model = folder / f"model-{given.bands}"
+        if not raster.exists():
+            write_raster(raster, given.side, given.bands)
+        if not model.exists():
+            write_model(model, given.bands)
         common = ["--raster", str(raster), "--dtype", given.dtype]
         own = [sys.executable, "-m", "benchmarks.raster_ours", *common]
         sides = [Side("foundation", (*own, "--model", str(model)), THREADS)]

@@ -142,6 +142,11 @@ class Raster:
     ) -> None:
         first = sources[0].file
         self.crs = first.crs
+        if first.crs is not None and not (first.crs.is_geographic or first.crs.is_projected):
+            raise RequestError(
+                "lies in a local CRS that cannot be transformed: write the true one into it, "
+                "e.g. with rio edit-info --crs"
+            )
         georeferenced = first.crs is not None or first.transform != Affine.identity()
         if question.grid is not None:
             if first.crs is None:
@@ -153,7 +158,7 @@ class Raster:
         elif georeferenced and not turn(first.transform)[1]:
             if first.crs is None:
                 raise RequestError(
-                    "is turned and has no CRS: write one into it, e.g. with rio edit"
+                    "is turned and has no CRS: write one into it, e.g. with rio edit-info --crs"
                 )
             sources = _warped(sources, None, stack)
         first = sources[0].file
@@ -465,5 +470,8 @@ def _size(dtype: str) -> int:
     return np.dtype(dtype).itemsize
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
+    """Its first line, or that of what was behind it, which GDAL tells more of."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return str(error).partition("\n")[0].strip().rstrip(".")

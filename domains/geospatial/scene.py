@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Strips = Callable[[], Iterator["Strip"]]
 PICTURE = 2048  # pixels of the map's longer side, at most
 SAMPLED = 2**16  # patches that the map's components are found on
+LEAST = 0.5  # of the first component's spread, which fills the colours
 KEY, LINE = 200, 18  # pixels of a key's width at least, and of each of its lines
 LEVELS = 127  # of int8, on each side of 0; -128 is none
 
@@ -148,7 +149,9 @@ class Components:
         # An axis has no sign of its own: its largest share is made positive, so that maps agree.
         axes = axes * np.sign(axes[np.abs(axes).argmax(0), range(axes.shape[1])])
         low, high = np.percentile(centred @ axes, [2, 98], axis=0)
-        return cls(mean, axes, low, high)
+        # A component that varies little is not stretched to full colour: it would be noise.
+        middle, half = (low + high) / 2, np.maximum(high - low, LEAST * (high - low)[0]) / 2
+        return cls(mean, axes, middle - half, middle + half)
 
     def colours(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Vectors [rows, columns, units], NaN for none -> [rows, columns, 4] of red to alpha."""

@@ -64,6 +64,7 @@ def standardised(values: NDArray[Any], bands: Sequence[Band]) -> NDArray[np.floa
     return np.arcsinh(scaled, dtype=np.float32)
 
 
+@cache
 def plain(name: str) -> str:
     """A band's name without case and without zeros that lead its number."""
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.strip().lower())

@@ -136,14 +136,16 @@ def test_a_broken_scene_among_good_ones_is_a_row_with_its_reason(
     write("in/e.tif", ground(40, 40, 5))
     write("in/f.tif", ground(40, 40), crs=None, transform=None)
     write("in/g.tif", ground(40, 40))
+    write("in/h.tif", ground(40, 40), crs='LOCAL_CS["site",UNIT["metre",1]]')
     rows = _run(model, tmp_path / "run", input=good.parent)
-    assert [row["valid"] for row in rows] == [True, *[False] * 5, True]
+    assert [row["valid"] for row in rows] == [True, *[False] * 5, True, False]
     reasons = [str(row["reason"]) for row in rows]
     assert "b.tif" in reasons[1]
     assert "no valid pixel" in reasons[2]
     assert "no valid pixel" in reasons[3]
     assert "5 unnamed bands" in reasons[4]
     assert "task.resolution" in reasons[5]
+    assert "local CRS that cannot be transformed" in reasons[7]
     assert (tmp_path / "run/embedding.tif").exists()
     assert (tmp_path / "run/embedding-000006.tif").exists()
     assert all("\n" not in reason for reason in reasons)
