@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from foundation.domains.geospatial.facts import Facts
-    from foundation.domains.geospatial.parts import Strip
+    from foundation.domains.geospatial.strips import Strip
 
 Ring = NDArray[np.float64]
 SIDES = ("xmin", "ymin", "xmax", "ymax")

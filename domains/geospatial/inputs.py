@@ -26,7 +26,7 @@ class Scene:
     offset: added to the stored values before the sensor's scale, such as -1000 for Sentinel-2 of
         processing baseline 04.00; null: as the product's name has it.
     least_valid: share of a window's pixels that must be valid, 0 to 1, else it is not embedded.
-    halo: patches that overlapping windows see beyond those that are kept of them, 0 to 3.
+    halo: half the patches by which windows overlap and their vectors are blended, 0 to 3.
     """
 
     raster: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from foundation.adapter import Output
 from foundation.domains.geospatial.facts import Facts
-from foundation.domains.geospatial.grid import Span, spans
+from foundation.domains.geospatial.grid import Span, spans, weights
 from foundation.domains.geospatial.inputs import Scene
 from foundation.domains.geospatial.intake import Intake
 from foundation.domains.geospatial.reading import Grid, Question
 from foundation.domains.geospatial.series import Day, Stack, opened
-from foundation.durable import replacing
+from foundation.domains.geospatial.strips import OpenStrip, Strip, blended
 from foundation.errors import InputError, RequestError
 
 WIDE = 3072  # pixels of a row of windows that are read at once
@@ -35,50 +35,6 @@ class Part:
     distance: float
     days: tuple[Day, ...] = ()
     place: tuple[float, float] | None = None
-
-
-@dataclass
-class Strip:
-    """One row of windows. vectors: float16 [patches down, patches across, units], NaN for none.
-
-    windows: a row each, top, bottom, left and right of what is kept, in pixels; pooled: their
-    vectors; valid: the share of their pixels that are.
-    """
-
-    vectors: NDArray[np.float16]
-    windows: NDArray[np.int32]
-    pooled: NDArray[np.float32]
-    valid: NDArray[np.float32]
-    asked: int = 0
-    complete: bool = False
-    masks: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """Write it whole or not at all; patches without a vector take no room."""
-        there, seen = np.isfinite(self.vectors[..., 0]), np.isfinite(self.pooled[:, 0])
-        with replacing(path) as part, part.open("wb") as file:
-            np.savez(
-                file,
-                there=np.packbits(there),
-                vectors=self.vectors[there],
-                seen=seen,
-                pooled=self.pooled[seen],
-                windows=self.windows,
-                valid=self.valid,
-                shape=self.vectors.shape,
-            )
-
-    @classmethod
-    def read(cls, path: Path) -> "Strip":
-        """What `save` wrote."""
-        with np.load(path) as file:
-            down, across, units = file["shape"].tolist()
-            bits = np.unpackbits(file["there"], count=down * across)
-            vectors = np.full((down, across, units), np.nan, np.float16)
-            vectors[bits.reshape(down, across) > 0] = file["vectors"]
-            pooled = np.full((len(file["seen"]), units), np.nan, np.float32)
-            pooled[file["seen"]] = file["pooled"]
-            return cls(vectors, file["windows"], pooled, file["valid"])
 
 
 Chunk = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -107,7 +63,7 @@ class RasterParts:
         self.raster = request.raster if raster is None else raster
         self.intake, self.side, self.patch, self.units = intake, intake.side, intake.patch, units
         self._asked: dict[int, tuple[int, int]] = {}
-        self._strips: dict[int, Strip] = {}
+        self._strips: dict[int, OpenStrip] = {}
         self._kept: dict[int, Strip] = {}
 
     @property
@@ -185,13 +141,15 @@ class RasterParts:
         top, left = row.start * self.patch, columns[0].start * self.patch
         return stack.read(top, top + self.side, left, columns[-1].start * self.patch + self.side)
 
-    def _strip(self, row: Span) -> Strip:
+    def _strip(self, row: Span) -> OpenStrip:
         """An empty row of windows."""
-        count, kept = len(self._across), row.last - row.first
+        facts, count = self.facts, len(self._across)
+        shape = min(self.side // self.patch, facts.rows - row.start), facts.columns
         windows = [[row.first, row.last, column.first, column.last] for column in self._across]
-        ends = [self.facts.height, self.facts.height, self.facts.width, self.facts.width]
-        return Strip(
-            np.full((kept, self.facts.columns, self.units), np.nan, np.float16),
+        ends = [facts.height, facts.height, facts.width, facts.width]
+        return OpenStrip(
+            np.zeros((*shape, self.units), np.float32),
+            np.zeros(shape, np.float32),
             np.minimum(np.array(windows, np.int32) * self.patch, np.array(ends, np.int32)),
             np.full((count, self.units), np.nan, np.float32),
             np.zeros(count, np.float32),
@@ -228,11 +186,9 @@ class RasterParts:
         """Take a window's vector [units] and its patches' [side / patch, side / patch, units]."""
         whole, patches = output.value
         place, at = self._asked.pop(number)
-        strip, row, column = self._strips[place], self._down[place], self._across[at]
-        down = slice(row.first - row.start, row.last - row.start)
-        across = slice(column.first - column.start, column.last - column.start)
-        kept = np.where(strip.masks.pop(at)[..., None], patches, np.nan)[down, across]
-        strip.vectors[:, column.first : column.last] = kept
+        strip, start = self._strips[place], self._across[at].start
+        share = weights(start, self.side // self.patch, self.facts.columns)
+        strip.add(start, patches, strip.masks.pop(at) * share)
         strip.pooled[at] = whole
         strip.asked -= 1
         self._settle(place)
@@ -244,21 +200,21 @@ class RasterParts:
             return
         del self._strips[place]
         if self.sink is None:
-            self._kept[place] = strip
+            self._kept[place] = strip.closed()
         else:
-            strip.save(self._path(place))
+            strip.closed().save(self._path(place))
 
     def _path(self, place: int) -> Path:
         assert self.sink is not None
         return self.sink / f"{place:06d}.npz"
 
     def strips(self) -> Iterator[Strip]:
-        """The rows of windows from the top."""
-        for place in range(len(self._down)):
-            if self.sink is None:
-                yield self._kept[place]
-            else:
-                yield Strip.read(self._path(place))
+        """The rows of windows from the top, each with the patches that are its own."""
+        window = self.side // self.patch
+        yield from blended(self._down, window, self.facts.rows, self._stored)
+
+    def _stored(self, place: int) -> Strip:
+        return self._kept[place] if self.sink is None else Strip.read(self._path(place))
 
     def summary(self) -> Output:
         """The row of the scene without an answer: its columns, pooled vector, and why none."""

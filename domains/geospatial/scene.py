@@ -13,7 +13,7 @@ from foundation.domains.geospatial.facts import Facts
 from foundation.durable import replacing
 
 if TYPE_CHECKING:
-    from foundation.domains.geospatial.parts import Strip
+    from foundation.domains.geospatial.strips import Strip
 
 Strips = Callable[[], Iterator["Strip"]]
 PICTURE = 2048  # pixels of the map's longer side, at most

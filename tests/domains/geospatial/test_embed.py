@@ -105,7 +105,8 @@ def test_a_scene_cut_in_two_where_windows_align_gives_the_same_vectors(
     _run(model, tmp_path / "whole", input=write("whole.tif", pixels))
     _run(model, tmp_path / "half", input=write("half.tif", pixels[:, :, : 48 * 2 + 16]))
     one, other = _vectors(tmp_path / "whole")[0], _vectors(tmp_path / "half")[0]
-    assert _alike(one[:, :, :13], other[:, :, :13]) > 0.9999
+    # The last two patches of the half are blended with a neighbour in the whole.
+    assert _alike(one[:, :, :12], other[:, :, :12]) > 0.9999
 
 
 def test_what_is_nodata_has_no_vector_and_a_reason(

@@ -25,17 +25,19 @@ STORED = {
 }
 
 
-def _windows(patches: int, halo: int) -> list[tuple[int, range]]:
-    """(first patch, patches that are kept) of each window of 8 along an axis."""
+def _windows(patches: int, halo: int) -> list[int]:
+    """The first patch of each window of 8 along an axis."""
     starts = [0]
     while starts[-1] + 8 < patches:
         starts.append(min(starts[-1] + 8 - 2 * halo, patches - 8))
-    found, kept = [], 0
-    for start in starts:
-        end = patches if start == starts[-1] else start + 8 - halo
-        found.append((start, range(kept, end)))
-        kept = end
-    return found
+    return starts
+
+
+def _weight(patch: int, start: int, patches: int) -> float:
+    """The patches to the nearer side of its window that has a neighbour."""
+    left = patch - start + 1 if start > 0 else 8
+    right = start + 8 - patch if start + 8 < patches else 8
+    return float(min(left, right))
 
 
 def _reference(
@@ -51,10 +53,12 @@ def _reference(
         scaled = np.arcsinh((pixels[number].astype(np.float32) - band.mean) / band.std)
         values[number] = np.where(valid, scaled, 0)
     rows, columns = (-(-size // PATCH) for size in valid.shape)
-    found = np.full((network.shape.width, rows, columns), np.nan)
     waves = torch.tensor([[band.wavelength for band in bands]])
-    for top, kept_rows in _windows(rows, halo):
-        for left, kept_columns in _windows(columns, halo):
+    units = network.shape.width
+    strips = []  # of each row of windows: its first patch, sums and weights
+    for top in _windows(rows, halo):
+        sums, counts = np.zeros((units, rows, columns)), np.zeros((rows, columns))
+        for left in _windows(columns, halo):
             down, across = (slice(8 * first, 8 * first + SIDE) for first in (top, left))
             seen, there = values[:, down, across], valid[down, across]
             if not there.any() or there.mean() < least:
@@ -63,12 +67,21 @@ def _reference(
             cut = np.pad(seen, ((0, 0), *beyond), "symmetric")
             with torch.no_grad():
                 _, each = network(torch.from_numpy(cut)[None], waves, torch.tensor([distance]))
-            for row in kept_rows:
-                for column in kept_columns:
+            for row in range(top, min(top + 8, rows)):
+                for column in range(left, min(left + 8, columns)):
                     place = valid[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
                     if place.mean() >= 0.5:
-                        found[:, row, column] = each[0, row - top, column - left].numpy()
-    return found
+                        share = _weight(column, left, columns)
+                        sums[:, row, column] += share * each[0, row - top, column - left].numpy()
+                        counts[row, column] += share
+        strips.append((top, sums, counts))
+    total, count = np.zeros((units, rows, columns)), np.zeros((rows, columns))
+    for top, sums, counts in strips:
+        for row in range(top, min(top + 8, rows)):
+            share = _weight(row, top, rows) * (counts[row] > 0)
+            total[:, row] += share * sums[:, row] / np.maximum(counts[row], 1e-9)
+            count[row] += share
+    return np.where(count > 0, total / np.maximum(count, 1e-9), np.nan)
 
 
 @pytest.fixture(scope="module")
