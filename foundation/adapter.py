@@ -158,6 +158,15 @@ class Saves(Protocol):
 
 
 @runtime_checkable
+class Notes(Protocol):
+    """An adapter with something to say of how its outputs came to be, such as what they cost."""
+
+    def notes(self) -> Sequence[str]:
+        """Lines for the screen and the record, asked when all outputs are made."""
+        ...
+
+
+@runtime_checkable
 class Tunable(Protocol):
     """A model the trainer can train.
 

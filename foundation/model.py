@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation import registry
-from foundation.adapter import Adapter, Placement
+from foundation.adapter import Adapter, Notes, Placement
 from foundation.draws import Draws
 from foundation.errors import InputError, PlacementError, UnknownName
 from foundation.placement.ladder import Ladder, placements, told
@@ -261,6 +261,8 @@ class Model:
             identity["deltas"] = [
                 asdict(delta) | _delta_digest(delta) for delta in self.spec.deltas
             ]
+        if self.spec.options:
+            identity["options"] = dict(self.spec.options)
         named = {name: given[name] for name in settings.task.files if given.get(name) is not None}
         if named:
             identity["files"] = {name: _digest(Path(str(path))) for name, path in named.items()}
@@ -320,6 +322,8 @@ class Model:
         files = [table]
         if self.domain.write is not None:
             files += registry.resolve(self.domain.write)(run.folder, task, table)
+        if isinstance(self._adapter, Notes):
+            results.notes += self._adapter.notes()
         run.record(self._record(results, task, config, files))
         run.discard_parts()
         return summary(self.domain.noun, run, tuple(files))
@@ -343,6 +347,7 @@ class Model:
             "counts": {"rows": len(run.done), "valid": run.valid, "refused": run.refused},
             "usage": results.usage,
             "events": results.events,
+            "notes": results.notes,
             "peak_memory": record.peak_memory(),
             "files": [str(path.relative_to(run.folder)) for path in files],
         }

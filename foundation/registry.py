@@ -101,7 +101,7 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
         given.update(source=f"path:{Path(path).expanduser()}", revision=None, sha256={})
     for key in ("tasks", "capabilities", "files"):
         given[key] = tuple(given.get(key) or ())
-    given["deltas"] = tuple(Delta(**delta) for delta in given.get("deltas") or ())
+    given["deltas"] = tuple(map(_delta, given.get("deltas") or ()))
     for key in ("sha256", "options"):
         given[key] = dict(given.get(key) or {})
     return ModelSpec(**given)
@@ -110,3 +110,17 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
 def _only_deltas(folder: Path) -> bool:
     """Whether a folder holds LoRA weights, as peft or diffusers write them, and no model."""
     return any((folder / name).is_file() for name in DELTAS)
+
+
+def _delta(given: Any) -> Delta:
+    """A delta from its mapping, or from its path alone."""
+    from dataclasses import fields
+
+    values = {"path": given} if isinstance(given, str) else dict(given)
+    known = [field.name for field in fields(Delta)]
+    for key in values:
+        if key not in known:
+            raise UnknownName("setting", f"model.deltas.{key}", known)
+    if not values.get("path"):
+        raise InputError("model.deltas: a delta needs its path")
+    return Delta(**values)

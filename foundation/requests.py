@@ -131,8 +131,8 @@ def settings(domain: Domain, name: str, given: Mapping[str, Any]) -> Settings:
         task=task,
         count=_whole("count", given.get("count", task.count)),
         request=request,
-        read=domain.read,
-        input=_existing(path, domain),
+        read=task.read or domain.read,
+        input=_existing(path, task.read or domain.read, domain.name),
         column=given.get("column"),
         rows=rows,
         columns=_columns(task, given.get("columns")),
@@ -167,11 +167,11 @@ def _whole(key: str, value: Any) -> int | None:
     return value
 
 
-def _existing(path: Any, domain: Domain) -> Path | None:
+def _existing(path: Any, read: str | None, domain: str) -> Path | None:
     if path is None:
         return None
-    if domain.read is None:
-        raise RequestError(f"task.input: {domain.name} reads no files")
+    if read is None:
+        raise RequestError(f"task.input: {domain} reads no files")
     found = STANDARD_INPUT if str(path) == "-" else Path(str(path)).expanduser()
     if not found.exists():
         beside = [p.name for p in found.parent.iterdir()] if found.parent.is_dir() else []

@@ -80,6 +80,7 @@ class ResultSet:
         self.stopped: int | None = None
         self.usage: dict[str, float] = {}
         self.events: list[str] = []
+        self.notes: list[str] = []
         self.began = time.perf_counter()
         self._begin, self._finish, self._view, self._keep = begin, finish, view, keep
         self._stream: Iterator[Result] | None = None

@@ -53,6 +53,7 @@ class Task:
     request: `module:Class`, a frozen dataclass whose fields are the settings of one request and
         whose constructor raises RequestError for a value out of range.
     item: the request's field that a row of an input file fills, and the column it is read from.
+    read: reads the files of this task, as the domain's `read` does those of the others.
     count: how many requests are made of each row, or of no row at all, unless the user says.
     check: `module:function(values, columns) -> list of dicts with "valid", "reason" and checks`;
         run in processes beside the model. None: every value is valid.
@@ -63,6 +64,7 @@ class Task:
 
     request: str
     item: str | None = None
+    read: str | None = None
     count: int = 1
     check: str | None = None
     columns: Mapping[str, str] = field(default_factory=lambda: EMPTY)

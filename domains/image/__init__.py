@@ -1,8 +1,9 @@
-"""Images: pictures drawn from text."""
+"""Images: pictures drawn from text, and pictures and texts in one space."""
 
 from foundation.spec import Domain, Task
 
 _HERE = "foundation.domains.image"
+_PICTURES = f"{_HERE}.files:read_pictures"
 
 DOMAIN = Domain(
     name="image",
@@ -12,11 +13,12 @@ DOMAIN = Domain(
     keep=f"{_HERE}.outputs:keep",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
-    suites={"compositional": f"{_HERE}.suite:run"},
+    suites={"compositional": f"{_HERE}.suite:run", "geneval": f"{_HERE}.geneval:run"},
     tasks={
         "generate": Task(
             request=f"{_HERE}.inputs:Generate",
             item="prompt",
+            files=("image", "mask"),
             columns={
                 "negative": "string",
                 "image_seed": "int64",
@@ -25,11 +27,39 @@ DOMAIN = Domain(
                 "steps": "int64",
                 "guidance": "float64",
                 "scheduler": "string",
+                "image": "string",
+                "mask": "string",
+                "strength": "float64",
+                "speed": "string",
                 "lora": "float64",
                 "loras": "string",
+                "format": "string",
                 "cut": "string",
                 "thumbnail": "binary",
             },
+        ),
+        "embed": Task(
+            request=f"{_HERE}.inputs:Look",
+            item="image",
+            read=_PICTURES,
+            columns={"text": "string", "cut": "string", "embedding": "vector"},
+        ),
+        "score": Task(
+            request=f"{_HERE}.inputs:Match",
+            item="image",
+            read=_PICTURES,
+            columns={
+                "text": "string",
+                "similarity": "float64",
+                "probability": "float64",
+                "cut": "string",
+            },
+        ),
+        "classify": Task(
+            request=f"{_HERE}.inputs:Classify",
+            item="image",
+            read=_PICTURES,
+            columns={"probability": "float64", "unsure": "bool", "second": "string"},
         ),
     },
 )

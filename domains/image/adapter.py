@@ -1,14 +1,22 @@
 """Any text-to-image pipeline of diffusers behind the core's interface.
 
 Options of a model's YAML:
-    steps, guidance, width, height: used where a request says nothing; else the pipeline's own.
+    steps, guidance, width, height, negative: used where a request is silent; else the pipeline's.
     sides: the widths and heights the model was trained on, where it can do no others.
     call: further arguments of the pipeline's call.
     batch: pictures drawn together.
+    variant: of the weights, e.g. fp16, where a folder holds several.
+    config: a folder of configuration, for a model that is a single file of weights.
+    parts: part -> a GGUF, a safetensors file or a folder it is read from; see parts.py.
+    quantise: part -> how diffusers quantises it; see parts.py.
+    fast: how task.speed=fast draws; see fast.py.
+    distance: a source of DINO weights, by which a fast picture's distance is told, too.
 """
 
 import json
+import time
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +33,14 @@ if TYPE_CHECKING:
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 WORKING = 64  # bytes a pixel while a picture is drawn, about
 DARK = 3  # of 255; a picture no brighter is black
+DRAWN_BY = ("width", "height", "steps", "guidance", "scheduler")
 
 
 class TextToImage:
     """A DiffusionPipeline that draws from text: generate."""
 
     pipe: Any
+    offloads = ("host",)
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
@@ -44,19 +54,36 @@ class TextToImage:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
-        from foundation.domains.image.loading import add_loras, parameters, read_pipeline
+        from foundation.domains.image.encoded import keep_encoded
+        from foundation.domains.image.exact import lay_out
+        from foundation.domains.image.fast import FastTier
+        from foundation.domains.image.loading import read_pipeline
+        from foundation.domains.image.lora import Loras
+        from foundation.domains.image.savers import Savers
+        from foundation.domains.image.starting import Views
 
         if placement.threads:
             torch.set_num_threads(placement.threads)
-        self.pipe = read_pipeline(folder, getattr(torch, placement.dtype))
-        self._loras = add_loras(self.pipe, spec.deltas)
-        self.pipe.to(placement.device)
-        self._taken = parameters(self.pipe)
-        self._options = dict(spec.options)
+        self._options, self._device = dict(spec.options), placement.device
+        self.pipe = read_pipeline(folder, spec, getattr(torch, placement.dtype))
         self._plain = self.pipe.scheduler
+        self._fast = FastTier(self.pipe, folder, self._options)
+        self._loras = Loras(self.pipe, spec.deltas)
+        self._exact = lay_out(self.pipe, fuse=not spec.deltas and self._fast.how.lora is None)
+        self._savers = Savers(self.pipe, placement.device)
+        self._savers.place(away=placement.offload == "host")
+        self._encoded = keep_encoded(self.pipe)
+        self._views = Views(self.pipe)
+        self._weights: Any = None
+        self._told: dict[Hashable, str] = {}
 
     def key(self, task: str, request: Generate) -> Hashable:
         """All that one call of a pipeline has for all its pictures."""
+        start = None
+        if request.image is not None:
+            from foundation.domains.image.pictures import size
+
+            start = size(request.image)
         return (
             request.width,
             request.height,
@@ -65,6 +92,10 @@ class TextToImage:
             request.scheduler,
             request.lora,
             request.negative is None,
+            request.speed,
+            start,
+            request.mask is None,
+            request.strength,
         )
 
     def run(
@@ -72,104 +103,167 @@ class TextToImage:
     ) -> Iterator[tuple[int, Output]]:
         """Draw the pictures of one key together, each from its own noise."""
         try:
-            given = self._call(batch[0])
-            pictures = self._draw(batch, given, draws)
+            drawn = self._drawn_by(batch)
+            pictures = self._draw(drawn, seeds(batch, draws))
+            self._compare(batch, drawn, seeds(batch, draws))
         except (RequestError, ValueError) as error:  # pipelines check what they are given
-            reason = str(error).strip().partition("\n")[0]
-            yield from ((row, Output(None, reason, refused=True)) for row in range(len(batch)))
+            if len(batch) > 1:  # one of them may be fine, or be another's fault
+                for row, request in enumerate(batch):
+                    for _, output in self.run(task, [request], draws.select([row])):
+                        yield row, output
+                return
+            yield 0, Output(None, str(error).strip().partition("\n")[0], refused=True)
             return
-        from foundation.domains.image.prompts import cut
-
         for row, (request, picture, seed) in enumerate(
-            zip(batch, pictures, seeds(batch, draws), strict=True)
+            zip(drawn, pictures, seeds(batch, draws), strict=True)
         ):
-            value, why = _checked(picture)
-            extra = {
-                "image_seed": seed,
-                "width": picture.shape[1],
-                "height": picture.shape[0],
-                "steps": given["num_inference_steps"],
-                "guidance": given.get("guidance_scale", given.get("true_cfg_scale")),
-                "scheduler": request.scheduler,
-                "negative": request.negative,
-                "lora": request.lora,
-                "loras": json.dumps(self._loras) if self._loras else None,
-                "cut": cut(self.pipe, self._taken, request.prompt),
-            }
-            usage = {"images": 1.0, "steps": float(given["num_inference_steps"])}
-            yield row, Output(value, why, extra=extra, usage=usage)
+            yield row, self._output(request, picture, seed)
+
+    def notes(self) -> Sequence[str]:
+        """What fast pictures cost."""
+        return list(self._told.values())
 
     def savers(self) -> Sequence[str]:
         """Ways to need less memory, mildest first."""
-        vae = getattr(self.pipe, "vae", None)
-        known = {"vae-slicing": "enable_slicing", "vae-tiling": "enable_tiling"}
-        return [name for name, method in known.items() if hasattr(vae, method)]
+        return self._savers.names()
 
     def save_memory(self, name: str) -> None:
-        getattr(self.pipe.vae, {"vae-slicing": "enable_slicing"}.get(name, "enable_tiling"))()
+        self._savers.switch_on(name)
 
     def close(self) -> None:
-        del self.pipe, self._plain
+        del self.pipe, self._plain, self._views, self._encoded, self._savers, self._loras
+        del self._fast, self._exact
 
-    def _call(self, request: Generate) -> dict[str, Any]:
-        """The arguments that all pictures of a key share; RequestError for what cannot be."""
-        from foundation.domains.image.sizes import check_size
+    def _drawn_by(self, batch: Sequence[Generate]) -> list[Generate]:
+        """The requests with the settings they are really drawn by."""
+        from foundation.domains.image.calling import settled
 
-        wanted = {
-            name: getattr(request, name) or self._options.get(name)
-            for name in ("width", "height", "steps")
-        }
-        given: dict[str, Any] = {
-            name: wanted[name] for name in ("width", "height") if wanted[name] is not None
-        }
-        check_size(self.pipe, given, self._options.get("sides"))
-        steps = wanted["steps"] or self._taken.get("num_inference_steps")
-        given["num_inference_steps"] = steps
-        guidance = request.guidance
-        if guidance is None:
-            guidance = self._options.get("guidance")
-        if guidance is not None:
-            given[self._guidance(request)] = float(guidance)
-        elif "guidance_scale" in self._taken:
-            given["guidance_scale"] = self._taken["guidance_scale"]
-        if request.negative is not None and "negative_prompt" not in self._taken:
-            raise RequestError(f"negative: {type(self.pipe).__name__} takes no negative prompt")
-        return {**given, **self._options.get("call", {})}
+        first = batch[0]
+        pipe = self._views.of(first)
+        if first.speed == "exact":
+            return [settled(pipe, request, self._options) for request in batch]
+        steps = int(settled(pipe, first, self._options).steps or 1)
+        return [
+            settled(pipe, self._fast.request(request, steps), self._options) for request in batch
+        ]
 
-    def _guidance(self, request: Generate) -> str:
-        """Models that were distilled take their guidance apart from a negative prompt's."""
-        true = "true_cfg_scale" in self._taken
-        distilled = true and "guidance_scale" in self._taken and request.negative is None
-        return "true_cfg_scale" if true and not distilled else "guidance_scale"
+    def _draw(self, batch: Sequence[Generate], seeds: Sequence[int]) -> "NDArray[np.float32]":
+        """Pictures [rows, height, width, 3], 0 to 1, of requests whose settings are settled."""
+        import numpy as np
 
-    def _draw(
-        self, batch: Sequence[Generate], given: dict[str, Any], draws: Draws
+        from foundation.domains.image.quiet import quiet
+        from foundation.domains.image.starting import alone
+
+        first = batch[0]
+        pipe, fast = self._views.of(first), first.speed == "fast"
+        self._set_weights(first)
+        with quiet():
+            pipe.scheduler = self._scheduler(first)
+        tier = self._fast.engaged(pipe, int(first.steps or 1)) if fast else nullcontext()
+        with quiet(), tier:
+            if len(batch) > 1 and (alone(pipe, first) or (fast and self._fast.alone)):
+                one_by_one = zip(batch, seeds, strict=True)
+                made = [self._called(pipe, [request], [seed]) for request, seed in one_by_one]
+                return np.concatenate(made)
+            if not fast:
+                self._exact.before(len(batch) * int(first.steps or 1))
+            return self._called(pipe, batch, seeds)
+
+    def _called(
+        self, pipe: Any, batch: Sequence[Generate], seeds: Sequence[int]
     ) -> "NDArray[np.float32]":
-        """Pictures [rows, height, width, 3], 0 to 1."""
         import numpy as np
         import torch
 
-        from foundation.domains.image.loading import scale_loras
-        from foundation.domains.image.quiet import quiet
-        from foundation.domains.image.schedulers import scheduler
+        from foundation.domains.image.calling import called
+        from foundation.domains.image.previews import previews
+        from foundation.domains.image.starting import kept, started
 
         first = batch[0]
-        scale_loras(self.pipe, self._loras, first.lora)
+        given = called(pipe, first, self._options)
+        size = (int(first.width or 0), int(first.height or 0))
+        given |= started(pipe, batch, size) | previews(pipe, batch, seeds, size)
         if first.negative is not None:
-            given = {**given, "negative_prompt": [str(request.negative) for request in batch]}
-        # One generator a picture, on the CPU: the same noise whatever the batch or the device.
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds(batch, draws)]
-        with quiet():
-            self.pipe.scheduler = self._plain
-            if first.scheduler is not None:
-                self.pipe.scheduler = scheduler(first.scheduler, self._plain)
-            made = self.pipe(
-                prompt=[request.prompt for request in batch],
-                generator=generators,
-                output_type="np",
-                **given,
-            ).images
-        return np.asarray(made)
+            given["negative_prompt"] = [str(request.negative) for request in batch]
+        made = pipe(
+            prompt=[request.prompt for request in batch],
+            # One generator a picture, on the CPU: the same noise whatever the batch or the device.
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            output_type="np",
+            **given,
+        ).images
+        return kept(np.asarray(made), batch, size)
+
+    def _scheduler(self, request: Generate) -> Any:
+        from foundation.domains.image.schedulers import scheduler
+
+        if request.scheduler is None:
+            return self._plain
+        return scheduler(request.scheduler, self._plain)
+
+    def _set_weights(self, request: Generate) -> None:
+        """Lay on the LoRA weights of a request; a text encoder may be another one with them."""
+        weights = (request.lora, self._fast.how.lora if request.speed == "fast" else None)
+        if weights != self._weights:
+            self._loras.set(*weights)
+            if self._weights is not None:
+                for encoder in self._encoded:
+                    encoder.forget()
+            self._weights = weights
+
+    def _output(self, request: Generate, picture: "NDArray[np.float32]", seed: int) -> Output:
+        from foundation.domains.image.prompts import cut
+
+        value, why = _checked(picture)
+        extra = {
+            **{name: getattr(request, name) for name in DRAWN_BY},
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "image_seed": seed,
+            "negative": request.negative,
+            "image": request.image,
+            "mask": request.mask,
+            "strength": request.strength,
+            "speed": request.speed,
+            "lora": request.lora,
+            "loras": json.dumps(self._loras.told) if self._loras.told else None,
+            "format": request.format,
+            "cut": cut(self.pipe, request.prompt),
+        }
+        usage = {"images": 1.0, "steps": float(request.steps or 0)}
+        return Output(value, why, extra=extra, usage=usage)
+
+    def _compare(
+        self, asked: Sequence[Generate], drawn: Sequence[Generate], seeds: Sequence[int]
+    ) -> None:
+        """Once for each kind of fast request: draw some exactly, too, and say what fast costs."""
+        key = self.key("generate", asked[0])
+        if asked[0].speed == "exact" or not asked[0].compare or key in self._told:
+            return
+        from dataclasses import replace
+
+        from foundation.domains.image.costs import costs, dino
+
+        rows = slice(0, asked[0].compare)
+        drawn = [replace(request, preview=None) for request in drawn[rows]]
+        exact = self._drawn_by([self._fast.exactly(request) for request in asked[rows]])
+        exact = [replace(request, preview=None) for request in exact]
+        steps = int(exact[0].steps or 1)
+        # Both were drawn before they are timed; the first call of a kind takes longer.
+        fast_ones, plain = (self._timed(each, seeds[rows]) for each in (drawn, exact))
+        fewer = max(1, min(steps, round(steps * fast_ones[1] / plain[1])))
+        few = self._timed([replace(request, steps=fewer) for request in exact], seeds[rows])
+        distance = self._options.get("distance")
+        measure = None if distance is None else dino(distance, None, self._device)
+        found = costs(fast_ones, plain, (few[0], fewer), measure)
+        self._told[key] = found.line(self._fast.describe(int(drawn[0].steps or 1)), steps)
+
+    def _timed(
+        self, batch: Sequence[Generate], seeds: Sequence[int]
+    ) -> "tuple[NDArray[np.uint8], float]":
+        began = time.perf_counter()
+        pictures = self._draw(batch, seeds)
+        return _bytes(pictures), time.perf_counter() - began
 
 
 def seeds(batch: Sequence[Generate], draws: Draws) -> list[int]:
@@ -187,5 +281,11 @@ def _checked(picture: "NDArray[np.float32]") -> "tuple[NDArray[np.uint8] | None,
 
     if not np.isfinite(picture).all():
         return None, "the picture is not a number: try another dtype (placement.dtype=float32)"
-    pixels = (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+    pixels = _bytes(picture)
     return pixels, "the picture is black" if pixels.max() < DARK else None
+
+
+def _bytes(pictures: "NDArray[np.float32]") -> "NDArray[np.uint8]":
+    import numpy as np
+
+    return (np.nan_to_num(np.clip(pictures, 0, 1)) * 255).round().astype(np.uint8)

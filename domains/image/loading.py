@@ -1,42 +1,48 @@
-"""A folder of diffusers -> its pipeline, with LoRA weights; safetensors only, none of its code."""
+"""A folder of diffusers, or one checkpoint file -> its pipeline; safetensors and GGUF only."""
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.domains.image.quiet import quiet
-from foundation.errors import SourceError
-from foundation.spec import Delta
+from foundation.domains.image.parts import other_parts, quantisation
+from foundation.domains.image.quiet import BROKEN, first_line, quiet
+from foundation.errors import FoundationError, InputError, SourceError
 
 if TYPE_CHECKING:
     import torch
 
-_BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
+    from foundation.spec import ModelSpec
+
+CONFIGURATION = ("*.json", "*.txt", "*.model", "*.jinja")
 
 
-def read_pipeline(folder: Path, dtype: "torch.dtype") -> Any:
-    """The pipeline of a folder; SourceError where it holds none that draws from text."""
-    from diffusers import DiffusionPipeline
+def read_pipeline(path: Path, spec: "ModelSpec", dtype: "torch.dtype") -> Any:
+    """The pipeline of a folder or of a single file; SourceError where it draws nothing from text.
 
-    if not (folder / "model_index.json").is_file():
-        raise SourceError(f"{folder} is no folder of diffusers: it has no model_index.json")
+    A single file holds weights alone: what they are the weights of is told by the folder
+    `options.config`, or else by the model of the registry that the spec is named after.
+    """
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
+    folder = path if path.is_dir() else _configuration(spec)
+    index = _index(folder)
+    given: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
+    given |= other_parts(spec.options.get("parts"), index, folder, dtype)
+    given |= {name: None for name, value in index.items() if value == [None, None]}
     try:
         with quiet():
-            pipe = DiffusionPipeline.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                variant=_variant(folder),
-                **_absent(folder),
-            )
-    except _BROKEN as error:
-        raise SourceError(f"{folder} holds no pipeline: {first_line(error)}") from error
+            if path.is_dir():
+                pipe = _from_folder(folder, spec.options, index, given)
+            else:
+                pipe = _class(index, folder).from_single_file(path, config=str(folder), **given)
+    except FoundationError:
+        raise
+    except (*BROKEN, SingleFileComponentError) as error:
+        raise SourceError(f"{path} holds no pipeline: {first_line(error)}") from error
     if "prompt" not in parameters(pipe):
-        raise SourceError(f"{folder}: {type(pipe).__name__} draws nothing from text")
+        raise SourceError(f"{path}: {type(pipe).__name__} draws nothing from text")
     pipe.set_progress_bar_config(disable=True)
     if type(pipe).__name__ == "PRXPixelPipeline":
         pipe.transformer.register_forward_pre_hook(_time_each, with_kwargs=True)
@@ -49,95 +55,69 @@ def parameters(pipe: Any) -> dict[str, Any]:
     return {name: value.default for name, value in taken.items() if name != "self"}
 
 
-def add_loras(pipe: Any, deltas: Sequence[Delta]) -> list[dict[str, Any]]:
-    """Lay LoRA weights on a pipeline; their names, scales and digests.
+def _from_folder(
+    folder: Path, options: Mapping[str, Any], index: Mapping[str, Any], given: dict[str, Any]
+) -> Any:
+    from diffusers import DiffusionPipeline
 
-    SourceError for a file that has changed, is a pickle, or fits another architecture.
-    """
-    added = []
-    for number, delta in enumerate(deltas):
-        path, digest = _verified(delta)
-        _add_lora(pipe, path, f"lora_{number}")
-        added.append({"file": path.name, "scale": delta.scale, "sha256": digest})
-    return added
-
-
-def scale_loras(pipe: Any, loras: Sequence[dict[str, Any]], by: float) -> None:
-    """Set the scales of all LoRA weights, times `by`."""
-    if loras:
-        names = [f"lora_{number}" for number in range(len(loras))]
-        pipe.set_adapters(names, [lora["scale"] * by for lora in loras])
-
-
-def first_line(error: Exception) -> str:
-    """What an error of the libraries says, in one line."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def _add_lora(pipe: Any, path: Path, name: str) -> None:
-    if not hasattr(pipe, "load_lora_weights"):
-        raise SourceError(f"{path}: {type(pipe).__name__} takes no LoRA weights")
-    before = _adapted(pipe, name)
-    try:
-        with quiet():
-            pipe.load_lora_weights(
-                path.parent,
-                weight_name=path.name,
-                adapter_name=name,
-                local_files_only=True,
-                use_safetensors=True,
-            )
-        fits = _adapted(pipe, name) > before
-    except (*_BROKEN, IndexError) as error:
-        raise _unlike(pipe, path, first_line(error)) from error
-    if not fits:
-        raise _unlike(pipe, path, "none of its weights is one of the model's")
-
-
-def _adapted(pipe: Any, name: str) -> int:
-    """Layers that have LoRA weights of that name."""
-    return sum(
-        name in getattr(layer, "lora_A", {})
-        for part in pipe.components.values()
-        if hasattr(part, "modules")
-        for layer in part.modules()
+    return DiffusionPipeline.from_pretrained(
+        folder,
+        use_safetensors=True,
+        trust_remote_code=False,
+        variant=options.get("variant") or _variant(folder),
+        quantization_config=quantisation(options.get("quantise"), index),
+        **given,
     )
 
 
-def _unlike(pipe: Any, path: Path, why: str) -> SourceError:
-    return SourceError(
-        f"{path} does not fit {type(pipe).__name__}, it is of another architecture: {why}"
-    )
-
-
-def _verified(delta: Delta) -> tuple[Path, str]:
+def _configuration(spec: "ModelSpec") -> Path:
+    """The folder that says what the weights of a single file are of; it needs no weights."""
+    from foundation import registry
     from foundation.hub import resolve
 
-    wanted = {} if delta.sha256 is None else {Path(delta.path).name: delta.sha256}
-    found = resolve(delta.path, sha256=wanted)
-    path = found.path
-    if path.is_dir():
-        weights = sorted(name for name in found.files if name.endswith(".safetensors"))
-        if len(weights) != 1:
-            raise SourceError(f"{path}: name one .safetensors file of LoRA weights in it")
-        path = path / weights[0]
-    return path, found.files[path.name if found.path == path else weights[0]]
+    source, revision = spec.options.get("config"), None
+    if source is None:
+        known = registry.models()
+        named = registry.spec(spec.name) if spec.name in known else None
+        if named is None or not named.source.startswith(("hub:", "embedded:")):
+            raise InputError(
+                f"{spec.source} is one file of weights: give model.options.config=<folder of the "
+                "model's configuration>, or choose the model of the Hub that it is a version of"
+            )
+        source, revision = named.source, named.revision
+    return resolve(source, revision=revision, allow=CONFIGURATION).path
 
 
-def _absent(folder: Path) -> dict[str, None]:
-    """Parts that a pipeline was saved without, which diffusers wants to be told again."""
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    return {name: None for name, value in index.items() if value == [None, None]}
+def _index(folder: Path) -> dict[str, Any]:
+    path = folder / "model_index.json"
+    if not path.is_file():
+        raise SourceError(f"{folder} is no folder of diffusers: it has no model_index.json")
+    index = json.loads(path.read_text(encoding="utf-8"))
+    return index if isinstance(index, dict) else {}
+
+
+def _class(index: Mapping[str, Any], folder: Path) -> Any:
+    import diffusers
+
+    kind = getattr(diffusers, str(index.get("_class_name")), None)
+    if not hasattr(kind, "from_single_file"):
+        raise SourceError(
+            f"{folder}: {index.get('_class_name')} is not read from a single file; "
+            "give it as the part it holds, e.g. model.options.parts.transformer=<file>"
+        )
+    return kind
 
 
 def _variant(folder: Path) -> str | None:
-    """`fp16` where a part of the pipeline has weights of that variant only."""
-    for part in folder.iterdir():
+    """The variant, e.g. `fp16`, of a pipeline that has a part in no other one."""
+    for part in sorted(folder.iterdir()):
         if not part.is_dir():
             continue
-        names = [path.name for path in part.glob("*.safetensors")]
-        if names and all(".fp16" in name for name in names):
-            return "fp16"
+        stems = [path.name.removesuffix(".safetensors") for path in part.glob("*.safetensors")]
+        known = [variant for variant in ("fp16", "bf16", "fp32") if stems and
+                 all(f".{variant}" in stem for stem in stems)]  # fmt: skip
+        if known:
+            return known[0]
     return None
 
 

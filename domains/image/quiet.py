@@ -1,10 +1,18 @@
-"""No progress bars of the libraries: progress is the core's to show."""
+"""The libraries' own words: no bars of theirs, for progress is the core's to show."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from foundation.pretrained import quiet as _transformers_quiet
+
+BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
+"""What the libraries raise for files that are not what they should be."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error of the libraries says, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def scheduler(name: str, plain: Any) -> Any:
     import diffusers
 
     config = dict(plain.config)
-    flow = type(plain).__name__.startswith("FlowMatch") or config.get("use_flow_sigmas", False)
+    flow = flows(plain)
     if flow != (name in _FLOWS) and not (name in _SOLVE_FLOWS and not flow):
         fit = _FLOWS if flow else [each for each in SCHEDULERS if not each.startswith("flow")]
         kind = "flows" if flow else "noise"
@@ -43,7 +43,7 @@ def scheduler(name: str, plain: Any) -> Any:
     return getattr(diffusers, SCHEDULERS[name]).from_config(config, **more)
 
 
-def name_of(plain: Any) -> str:
-    """The name of a scheduler, or its class where it has none here."""
-    kind = type(plain).__name__
-    return next((name for name, value in SCHEDULERS.items() if value == kind), kind)
+def flows(plain: Any) -> bool:
+    """Whether a scheduler follows a flow, as rectified-flow models predict it."""
+    named = type(plain).__name__.startswith("FlowMatch")
+    return named or bool(plain.config.get("use_flow_sigmas", False))

@@ -83,13 +83,18 @@ def figures(asked: Sequence[Asked], marks: Marks) -> dict[str, Any]:
 
     Prompts are resampled, not pictures: those of one prompt are alike.
     """
-    skills = [skill for skill in SKILLS if any(each.skill == skill for each in asked)]
+    return shares([each.skill for each in asked], marks, SKILLS)
+
+
+def shares(names: Sequence[str], marks: Marks, order: Sequence[str]) -> dict[str, Any]:
+    """The same by the name of each prompt's skill, in that order."""
+    skills = [skill for skill in order if skill in names]
     random = np.random.Generator(np.random.Philox(0))
     drawn = []
     told: dict[str, Any] = {}
     for skill in skills:
-        own = np.array([mark.mean() for each, mark in zip(asked, marks, strict=True)
-                        if each.skill == skill])  # fmt: skip
+        own = np.array([mark.mean() for name, mark in zip(names, marks, strict=True)
+                        if name == skill])  # fmt: skip
         drawn.append(own[random.integers(0, len(own), (RESAMPLES, len(own)))].mean(1))
         told[skill] = _figure(own.mean(), drawn[-1])
     mean = np.mean([told[skill]["mean"] for skill in skills])

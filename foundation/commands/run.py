@@ -6,6 +6,7 @@ from typing import Any
 from foundation import registry
 from foundation.commands import Job
 from foundation.errors import InputError
+from foundation.failures import say
 from foundation.model import Model
 from foundation.placement import place
 from foundation.progress import progress
@@ -35,7 +36,10 @@ def run(job: Job) -> str:
                     return results.finish().line
                 job.remember()
                 _follow(results, model.domain.noun, shown=bool(job.task().get("stream")))
-                return results.finish().line
+                line = results.finish().line
+                for note in results.notes:
+                    say(note)
+                return line
     finally:
         model.close()
 

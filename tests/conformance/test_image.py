@@ -1,9 +1,12 @@
 """A text-to-image pipeline keeps the contract."""
 
+import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from foundation.domains.image.training import PictureTraining
 from foundation.spec import ModelSpec
@@ -24,6 +27,19 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
         torch.nn.init.normal_(weight, std=0.2)
     made.save(folder)
     return folder, sum(weight.numel() for weight in made.parts.parameters())
+
+
+@pytest.fixture(scope="session")
+def dual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    from transformers import CLIPModel
+
+    place = Path(__file__).parents[1] / "domains" / "image" / "conftest.py"
+    named = importlib.util.spec_from_file_location("image_conftest", place)
+    made = importlib.util.module_from_spec(named)
+    named.loader.exec_module(made)
+    folder = tmp_path_factory.mktemp("dual") / "clip"
+    made.dual_encoder(folder, "clip")
+    return folder, sum(w.numel() for w in CLIPModel.from_pretrained(folder).parameters())
 
 
 class TestGenerate(AdapterContract):
@@ -50,3 +66,44 @@ class TestGenerate(AdapterContract):
         if isinstance(one, bytes) and isinstance(other, bytes):
             return True
         return super()._same_cell(one, other)
+
+
+class _Looking(AdapterContract):
+    """A tiny CLIP over four pictures."""
+
+    @pytest.fixture(autouse=True)
+    def pictures(self, tmp_path):
+        folder = tmp_path / "pictures"
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        paths = []
+        for number in range(4):
+            path = folder / f"{number}.png"
+            Image.fromarray(random.integers(0, 255, (40, 48, 3)).astype(np.uint8)).save(path)
+            paths.append(str(path))
+        self.given = {"images": paths, **self.more}
+
+    @pytest.fixture
+    def spec(self, dual: tuple[Path, int]) -> ModelSpec:
+        return ModelSpec(
+            name="image/tiny-clip",
+            domain="image",
+            adapter="foundation.domains.image.matching:PicturesAndTexts",
+            source=f"path:{dual[0]}",
+            tasks=("embed", "score", "classify"),
+            parameters=dual[1],
+        )
+
+
+class TestEmbed(_Looking):
+    task, more, unreadable = "embed", {}, "no/such.png"
+
+
+class TestScore(_Looking):
+    task, more, unreadable = "score", {"text": "a cat"}, "no/such.png"
+    wrong = ({"count": 0}, {"text": " "})
+
+
+class TestClassify(_Looking):
+    task, more, unreadable = "classify", {"labels": ["cat", "dog", "b"]}, "no/such.png"
+    wrong = ({"count": 0}, {"threshold": 2}, {"labels": ["one"]})

@@ -74,7 +74,7 @@ def test_killed_five_times_and_resumed_it_equals_the_whole_run(installed, tmp_pa
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += 1
-    last = start(folder, model, delay=0)
+    last = start(folder, model)
     assert last.communicate()[0]
     assert last.returncode == 0
     assert [row["id"] for row in rows(folder)] == list(range(400))

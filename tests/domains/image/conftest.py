@@ -203,3 +203,48 @@ def _starter(folder: Path) -> None:
 
 
 _BUILDERS = {"sd": _sd, "sdxl": _sdxl, "sd3": _sd3, "flux": _flux, "pixart": _pixart}
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`encoders("clip")`, `encoders("siglip")`: the folder of a tiny dual encoder."""
+    root = tmp_path_factory.mktemp("encoders")
+
+    def folder(kind: str) -> Path:
+        if not (root / kind).exists():
+            dual_encoder(root / kind, kind)
+        return root / kind
+
+    return folder
+
+
+def dual_encoder(folder: Path, kind: str) -> None:
+    """A tiny CLIP or SigLIP with its tokenizer and its preparation of pictures."""
+    import transformers
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2}
+    size["num_attention_heads"] = 2
+    words = {**size, "vocab_size": 2 * len(LETTERS) + 2, "max_position_embeddings": 16}
+    sight = {**size, "image_size": 32, "patch_size": 8}
+    if kind == "clip":
+        words |= {"bos_token_id": 2 * len(LETTERS), "eos_token_id": 2 * len(LETTERS) + 1}
+        config = transformers.CLIPConfig(text_config=words, vision_config=sight, projection_dim=24)
+        model = transformers.CLIPModel(config)
+        processor = transformers.CLIPImageProcessor(
+            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+        )
+    else:
+        config = transformers.SiglipConfig(
+            text_config={**words, "projection_size": 32}, vision_config=sight
+        )
+        model = transformers.SiglipModel(config)
+        processor = transformers.SiglipImageProcessor(size={"height": 32, "width": 32})
+    for name, weight in model.named_parameters():  # untrained ones see all pictures alike
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=0.3)
+        elif name == "logit_bias":
+            torch.nn.init.constant_(weight, -2.0)
+    model.save_pretrained(folder)
+    _clip().save_pretrained(folder)
+    processor.save_pretrained(folder)

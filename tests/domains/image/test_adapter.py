@@ -28,14 +28,37 @@ def pictures(model, prompts, ids=None, **given):
     return {ids[row]: output.value.astype(float) for row, output in made.items()}
 
 
+def first_noise(model):
+    """What the denoiser is given at the first step of each call, a row a picture."""
+    pipe, seen = model.adapter.pipe, []
+    denoiser = pipe.unet if getattr(pipe, "transformer", None) is None else pipe.transformer
+
+    def note(_module, given, named):
+        sample = given[0] if given else named.get("sample", named.get("hidden_states"))
+        time = float(
+            torch.as_tensor(named.get("timestep", given[1] if len(given) > 1 else 0)).max()
+        )
+        if not seen or time > note.time:
+            seen.append(sample.clone())
+        note.time = time
+
+    note.time = -1.0
+    denoiser.register_forward_pre_hook(note, with_kwargs=True)
+    return seen
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_alone_equals_that_in_a_batch(tiny, kind):
     model = tiny(kind)
+    noise = first_noise(model)
     prompts = ["a cat", "a red dog, a blue one", "b"]
     together = pictures(model, prompts)
+    begun = noise.pop()
     turned = pictures(model, prompts[::-1], [2, 1, 0])
+    assert torch.equal(noise.pop()[:3], begun[:3].flip(0))
     for number, prompt in enumerate(prompts):
         alone = pictures(model, [prompt], [number])[number]
+        assert torch.equal(noise.pop()[0], begun[number])  # bit for bit
         assert np.abs(alone - together[number]).max() <= 1, number
         assert np.abs(turned[number] - together[number]).max() <= 1
     assert np.abs(together[0] - together[2]).max() > 1
