@@ -17,14 +17,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """Bytes of weights, bytes one request adds while it runs, and its work in the domain's unit.
+    """What a model needs, in bytes, and with a request what that one adds.
 
-    `size` sorts requests into batches of like length.
+    weights: held while it is loaded. loading: beyond them while it is being loaded. fixed: beyond
+    them while it runs, whatever the batch, such as the pass of a fixed size. memory: of a request
+    while it runs; most: of all requests of a batch together, where a pass is cut to a size.
+    size: of a request, which sorts them into batches of like length.
+    work: floating-point operations of a request; 0: not known.
     """
 
     weights: int = 0
     memory: int = 0
     size: int = 1
+    fixed: int = 0
+    loading: int = 0
+    most: int | None = None
+    work: float = 0.0
+
+    def peak(self, batch: int) -> int:
+        """The most that is held at once, with a batch of such requests."""
+        rows = batch * self.memory if self.most is None else min(batch * self.memory, self.most)
+        return self.weights + max(self.loading, self.fixed + rows)
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ class Placement:
     dtype: "float32", "bfloat16", ... memory: bytes of the device it may use; None: all of it.
     offload: "host" or "disk", where weights wait that are not in use; "never": nowhere, even when
         memory runs out; None: nowhere unless it does. lower_precision: whether it may then be
-        loaded in bfloat16.
+        loaded in bfloat16. timeout: seconds to wait for a lease; None: for ever.
     """
 
     device: str = "cpu"
@@ -45,6 +58,7 @@ class Placement:
     memory: int | None = None
     offload: str | None = None
     lower_precision: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,10 @@ class Adapter(Protocol):
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Tell what is needed before anything is loaded."""
+        """Tell what is needed before anything is loaded.
+
+        The spec's dtype is the one it will run in, or "auto"; what its files say is in its facts.
+        """
         ...
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:

@@ -1,11 +1,13 @@
 """The Hydra application: composes a configuration and runs its command, once or in a sweep."""
 
+import json
 import os
 import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 COMMANDS = {
+    "estimate": "foundation.commands.estimate:run",
     "evaluate": "foundation.commands.evaluate:run",
     "fetch": "foundation.commands.fetch:run",
     "tune": "foundation.commands.tune:run",
@@ -37,7 +40,7 @@ def run(typed: Sequence[str]) -> int:
     added = arguments.config_dirs(typed)
     ready = arguments.prepare(typed, groups([*map(str, conf_folders()), *added]))
     sweep = _Sweep(tuple(f"--config-dir={Path(folder).absolute()}" for folder in added))
-    with _hydra(ready) as start:
+    with closing(sweep), _hydra(ready) as start:
         try:
             start(sweep.job)
         except SystemExit as ended:  # Hydra's own --hydra-help, or a stopped sweep
@@ -59,7 +62,7 @@ def run(typed: Sequence[str]) -> int:
             raise arguments.translate(error, arguments.settings(Path(OWN))) from error
         finally:
             sweep.summarise()
-    return max(sweep.codes, default=0)
+        return max(sweep.codes, default=0)
 
 
 @contextmanager
@@ -115,13 +118,35 @@ def _search_path_plugin() -> type[Any]:
 
 
 class _Sweep:
-    """The jobs of one command line, most often one; `flags` were typed beside its overrides."""
+    """The jobs of one command line, most often one; `flags` were typed beside its overrides.
+
+    A launcher may run the jobs in other processes, each with a copy of this object: they tell what
+    became of them in one file.
+    """
 
     def __init__(self, flags: tuple[str, ...]) -> None:
         self.flags = flags
-        self.codes: list[int] = []
-        self.folders: list[Path] = []
-        self.root: Path | None = None
+        handle, name = tempfile.mkstemp(prefix="foundation-sweep-")
+        os.close(handle)
+        self._told = Path(name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _register_resolvers()  # which the launcher's process has not
+
+    @property
+    def codes(self) -> list[int]:
+        """The exit codes of the jobs that ended, in the order of their numbers."""
+        return [job["code"] for job in self._jobs() if job["code"] is not None]
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        lines = map(json.loads, self._told.read_text(encoding="utf-8").splitlines())
+        ended = {line["number"]: line for line in lines}  # the last word of each job
+        return [ended[number] for number in sorted(ended)]
+
+    def _tell(self, **values: Any) -> None:
+        with self._told.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
 
     def job(self, config: "DictConfig") -> None:
         """Run one job; its error becomes one line and a code, so that the next job runs."""
@@ -130,22 +155,29 @@ class _Sweep:
 
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        if hydra.mode is not None and hydra.mode.name == "MULTIRUN":
-            self.root = folder.parent
-        self.folders.append(folder)
+        many = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
+        told = {"number": hydra.job.num if many else 0, "folder": str(folder), "many": many}
+        self._tell(**told, code=None)
         values = OmegaConf.to_container(config, resolve=True)
         assert isinstance(values, dict)
         typed = (*self.flags, *hydra.overrides.task)
         job = Job({str(k): v for k, v in values.items()}, folder, typed)
-        self.codes.append(_run_job(job))
-        if self.codes[-1] > 128:
-            sys.exit(self.codes[-1])
+        code = _run_job(job)
+        self._tell(**told, code=code)
+        if code > 128:
+            sys.exit(code)
 
     def summarise(self) -> None:
-        if self.root is not None:
+        jobs = [job for job in self._jobs() if job["many"]]
+        if jobs:
             from foundation.commands.sweep import summarise
 
-            failures.say(summarise(self.root, self.folders, self.codes))
+            folders = [Path(job["folder"]) for job in jobs]
+            failures.say(summarise(folders[0].parent, folders, [job["code"] for job in jobs]))
+
+    def close(self) -> None:
+        """Forget what was told."""
+        self._told.unlink(missing_ok=True)
 
 
 def _run_job(job: Job) -> int:

@@ -17,6 +17,7 @@ TOP = ("seed", "resume")
 # What these groups take is known by the domain, the model or the trainer, and checked there.
 OPEN = ("task", "model", "recipe")
 _TYPED = re.compile(r"(?P<sign>\+\+|\+|~)?(?P<key>[\w/@.-]+)=(?P<value>.*)", re.DOTALL)
+_ONE_DEVICE = re.compile(r"cuda:\d+(?:,\d+)*|[a-z]+")
 _NAMES = re.compile(r"[\w./-]+(,[\w./-]+)*")
 
 
@@ -38,6 +39,9 @@ def prepare(arguments: Sequence[str], groups: Mapping[str, Sequence[str]]) -> li
         if typed is None:
             _check_bare(argument, groups)
             ready.append(argument)
+            continue
+        if typed["key"] == "placement" and "cuda:" in typed["value"]:
+            ready += ["placement=cuda", f"placement.device={_devices(typed['value'])}"]
             continue
         _check(typed["key"], typed["value"], groups)
         head, dot, _ = typed["key"].partition(".")
@@ -109,6 +113,14 @@ def check_seed(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
         raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{value}'")
     return value
+
+
+def _devices(value: str) -> str:
+    """`cuda:0,1` is one placement on two devices, `cuda:0,cpu` a sweep over two placements."""
+    names = _ONE_DEVICE.findall(value)
+    if ",".join(names) != value:
+        raise InputError(f"placement={value}: one of auto, cpu, cuda, cuda:1, cuda:0,1, lease")
+    return ",".join(f"'{name}'" for name in names)
 
 
 def _check_flag(argument: str) -> None:

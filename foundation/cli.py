@@ -1,6 +1,7 @@
 """The command `foundation`.
 
---help, --version, --completion and task=models are answered here, before Hydra is imported.
+--help, --version, --completion, task=models, task=devices and task=leases are answered here, before
+Hydra is imported.
 """
 
 import os
@@ -52,4 +53,10 @@ def _answer(typed: Sequence[str]) -> str | None:
         from foundation.commands.models import answer
 
         return answer([word for word in typed if word != "task=models"])
+    for task in ("devices", "leases"):
+        if f"task={task}" in typed:
+            from importlib import import_module
+
+            command = import_module(f"foundation.commands.{task}")
+            return str(command.answer([word for word in typed if word != f"task={task}"]))
     return None

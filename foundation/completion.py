@@ -27,7 +27,11 @@ SETTINGS = (
     "task.start",
     "placement.device",
     "placement.dtype",
+    "placement.lower_precision",
+    "placement.memory",
+    "placement.offload",
     "placement.threads",
+    "placement.timeout",
     "suite.limit",
 )
 FLAGS = ("--help", "--version", "--multirun", "--completion", "--cfg", "--hydra-help")

@@ -15,14 +15,18 @@ from foundation import registry
 from foundation.adapter import Adapter, Notes, Placement
 from foundation.draws import Draws
 from foundation.errors import InputError, PlacementError, UnknownName
+from foundation.placement.devices import Here
 from foundation.placement.ladder import Ladder, placements, told
+from foundation.placement.plan import Plan, plan
 from foundation.placement.shortage import fell_short, free_unused
+from foundation.placement.spread import limit, use
 from foundation.results import Result, ResultSet, Summary
 from foundation.runs import Run, finished
 from foundation.spec import Domain, ModelSpec
 
 if TYPE_CHECKING:
     from foundation.hub.source import Local
+    from foundation.placement.leases import Lease
     from foundation.requests import Settings
     from foundation.spec import Delta
 
@@ -38,6 +42,7 @@ class Model:
 
     def __init__(self, spec: ModelSpec, placement: Placement) -> None:
         self.spec, self.placement = spec, placement
+        self._asked = placement
         self.domain: Domain = registry.domain(spec.domain)
         self.seconds: dict[str, float] = {}
         self._adapter: Adapter | None = None
@@ -45,12 +50,16 @@ class Model:
         self._dtype = placement.dtype
         self._placements: list[Placement] = []  # the one it is loaded on, then what may be tried
         self._events: list[str] = []
+        self._lease: Lease | None = None
+        self.plan: Plan | None = None
+        self.say: Callable[[str], None] = lambda words: None  # told of the wait for a lease
 
     @property
     def adapter(self) -> Adapter:
         """The loaded adapter; PlacementError where memory does not suffice to load it."""
         if self._adapter is None:
-            kind = registry.resolve(self.spec.adapter)
+            kind = self.adapter_class
+            self._take_lease()
             wanted = replace(self.placement, dtype=self.dtype)
             self._placements = placements(wanted, getattr(kind, "offloads", ()))
             while fell_short(partial(self._load, self._placements[0]))[1] is not None:
@@ -62,15 +71,46 @@ class Model:
         assert self._adapter is not None
         return self._adapter
 
+    @property
+    def adapter_class(self) -> type[Adapter]:
+        """The class of the adapter, which tells what the model needs before it is loaded."""
+        found: type[Adapter] = registry.resolve(self.spec.adapter)
+        return found
+
+    def _plan(self, task: str, settings: "Settings") -> None:
+        """Decide what a run begins with; PlacementError before anything is fetched or loaded."""
+        placement = replace(self.placement, dtype=self.dtype)
+        rows = settings.batch or int(self.spec.options.get("batch", BATCH))
+        self.plan = plan(self.spec, self.adapter_class, task, settings.requests(), rows, placement)
+        if self.plan.rows < rows:
+            self._events.append(f"the batch begins with {self.plan.rows}, which fits")
+
     def _load(self, placement: Placement) -> Adapter:
         """Load the adapter on a placement; one that was loaded is closed."""
         self._unload()
         began = time.perf_counter()
-        adapter: Adapter = registry.resolve(self.spec.adapter)()
+        limit(placement)
+        adapter = self.adapter_class()
         adapter.load(self.spec, self.weights.path, placement)
         self._adapter = adapter
         self.seconds["load"] = time.perf_counter() - began
         return adapter
+
+    def _take_lease(self) -> None:
+        """Where a lease was asked for, wait for a device; it is held until `close`."""
+        if self.placement.device != "lease" or self._lease is not None:
+            return
+        from foundation.placement.leases import take
+
+        _ = self.weights  # fetched before, for nobody else can use the device meanwhile
+        need = self.plan.peak if self.plan else self.adapter_class.cost(self.spec).peak(1)
+        job = f"{self.spec.name} {self.plan.task if self.plan else ''}".strip()
+        self._lease = take(
+            self.placement.memory or need, job, Here(),
+            timeout=self.placement.timeout, say=self.say,
+        )  # fmt: skip
+        device = use(self._lease.device)
+        self.placement = replace(self.placement, device=device, memory=self._lease.memory)
 
     def _unload(self) -> None:
         if self._adapter is not None:
@@ -96,9 +136,10 @@ class Model:
     def dtype(self) -> str:
         """The placement's dtype; "auto" is measured when it is first needed, and then kept."""
         if self._dtype == "auto":
+            from foundation.placement.plan import likely
             from foundation.precision import fastest
 
-            self._dtype = fastest(self.placement.device)
+            self._dtype = fastest(likely(self.placement.device))
         return self._dtype
 
     def results(
@@ -130,6 +171,7 @@ class Model:
         made = settings(self.domain, task, given)
         if folder is not None:
             self._take_dtype_of(folder)
+        self._plan(task, made)
         identity = self._identity(task, given, seed, made)
         place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
         run = Run(place, {}, identity)
@@ -201,6 +243,9 @@ class Model:
     def close(self) -> None:
         """Give the memory back; the next use loads the weights again."""
         self._unload()
+        if self._lease is not None:
+            self._lease.release()
+            self._lease, self.placement = None, self._asked
 
     def __getattr__(self, task: str) -> Callable[..., ResultSet]:
         if task.startswith("_") or task not in self.spec.tasks:
@@ -288,7 +333,8 @@ class Model:
         common = {"seed": seed, "model": self.spec.name, "revision": self.revision}
         checker = Checker(settings.task.check, settings.checks, cores(), common)
         try:
-            adapter, batch = self.adapter, self._batch(settings)
+            adapter, asked = self.adapter, self._batch(settings)
+            batch = min(asked, self.plan.rows) if self.plan else asked
             results.events += self._events
             self._events = []
             ladder = Ladder(adapter, batch, results.events, self._load, self._placements)
@@ -298,7 +344,14 @@ class Model:
                 results.run.folder / "parts", ladder,
             )  # fmt: skip
             left = (item for item in settings.requests() if item.id not in results.run.done)
-            yield from checker.results(stream.outputs(left))
+            began, count = time.perf_counter(), 0
+            for result in checker.results(stream.outputs(left)):
+                count += 1
+                yield result
+                if self._lease is not None and count == batch:
+                    self._lease.settle()
+            if self.plan is not None and results.stopped is None:
+                self.plan.keep(count, time.perf_counter() - began)
         finally:
             checker.close()
 
@@ -336,11 +389,14 @@ class Model:
         run = results.run
         return {
             "task": task,
-            "model": asdict(replace(self.spec, sha256={}, options=dict(self.spec.options))),
+            "model": asdict(
+                replace(self.spec, sha256={}, options=dict(self.spec.options), facts={})
+            ),
             "digests": dict(self.weights.files),
             "identity": run.config,
             "config": config,
             "placement": asdict(self.placement) | {"dtype": self.dtype},
+            "plan": None if self.plan is None else self.plan.values(),
             "versions": record.versions(),
             "machine": record.machine(),
             "seconds": {**self.seconds, "run": time.perf_counter() - results.began},

@@ -5,18 +5,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.adapter import Placement
 from foundation.errors import SourceError
 from foundation.spec import Delta
+from foundation.placement.spread import loading, placed
 
 if TYPE_CHECKING:
     import torch
 
 
-def read_model(folder: Path, kind: str, dtype: "torch.dtype", deltas: Sequence[Delta] = ()) -> Any:
+def read_model(
+    folder: Path,
+    kind: str,
+    dtype: "torch.dtype",
+    deltas: Sequence[Delta] = (),
+    placement: Placement | None = None,
+) -> Any:
     """The model of a folder in evaluation mode; `kind` is its Auto class, e.g. AutoModel.
 
-    deltas: LoRA folders that are merged into it. SourceError where the folder holds no such model,
-    or lacks weights of it. A pooler may lack: it is not used, and models are published without one.
+    deltas: LoRA folders that are merged into it, for which it must be in one place. placement:
+    where it is put; None: it stays in the host's memory. SourceError where the folder holds no such
+    model, or lacks weights of it. A pooler may lack: it is not used, and models are published
+    without one.
     """
     import transformers
 
@@ -29,6 +39,7 @@ def read_model(folder: Path, kind: str, dtype: "torch.dtype", deltas: Sequence[D
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                **({} if placement is None or deltas else loading(placement)),
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise SourceError(f"{folder} cannot be read as {kind}: {_first_line(error)}") from error
@@ -39,7 +50,7 @@ def read_model(folder: Path, kind: str, dtype: "torch.dtype", deltas: Sequence[D
         from foundation.tuning.lora import merged
 
         model = merged(model, deltas)
-    return model.eval()
+    return (model if placement is None else placed(model, placement)).eval()
 
 
 def fresh_model(folder: Path, kind: str, shape: Mapping[str, Any]) -> Any:

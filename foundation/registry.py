@@ -88,7 +88,7 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
 
     given = dict(values)
     path = given.pop("path", None)
-    known = [field.name for field in fields(ModelSpec)]
+    known = [field.name for field in fields(ModelSpec) if field.name != "facts"]
     for key in given:
         if key not in known:
             raise UnknownName("setting", f"model.{key}", [f"model.{k}" for k in [*known, "path"]])

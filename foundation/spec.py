@@ -28,6 +28,7 @@ class ModelSpec:
     sha256: digests that the files at the source must have, by relative path.
     files: patterns of the files brought from the source, where it holds more than the model needs;
         none: all that a model may need.
+    facts: what its own files say before they are loaded; see foundation.hub.facts.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelSpec:
     sha256: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     files: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    facts: Mapping[str, Any] = field(default_factory=lambda: EMPTY, repr=False)
 
 
 @dataclass(frozen=True)

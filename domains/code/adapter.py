@@ -26,6 +26,7 @@ class CausalCode:
         cache_per_token: numbers kept for each token, 2 * layers * key-value heads * their width.
     """
 
+    offloads = ("host", "disk")
     model: Any
     script: "Script"
     infilling: "Infilling"

@@ -31,6 +31,7 @@ class CausalText:
     model's options: numbers kept for each token, 2 * layers * key-value heads * their width.
     """
 
+    offloads = ("host", "disk")
     model: Any
     script: "Script"
 

@@ -41,6 +41,7 @@ class TextEncoder:
     token, over its windows).
     """
 
+    offloads = ("host", "disk")
     model: Any
     width: int
 
@@ -64,8 +65,8 @@ class TextEncoder:
 
             folder = dequantised(folder)
         dtype = getattr(torch, placement.dtype)
-        model = read_model(folder, "AutoModel", dtype, spec.deltas)
-        self.model = pack(model.to(placement.device))
+        model = read_model(folder, "AutoModel", dtype, spec.deltas, placement)
+        self.model = pack(model)
         self._tuned = read_tuned(folder, spec)
         self.width = model.config.hidden_size
         self._tokenizer = read_tokenizer(folder)

@@ -28,6 +28,7 @@ PASS = 8192
 class Entailment:
     """Any sequence classifier of transformers with a label named "entailment"."""
 
+    offloads = ("host", "disk")
     model: Any
 
     @classmethod
@@ -45,8 +46,8 @@ class Entailment:
         if placement.threads:
             torch.set_num_threads(placement.threads)
         dtype = getattr(torch, placement.dtype)
-        model = read_model(folder, "AutoModelForSequenceClassification", dtype, spec.deltas)
-        self.model = model.to(placement.device)
+        kind = "AutoModelForSequenceClassification"
+        self.model = model = read_model(folder, kind, dtype, spec.deltas, placement)
         self._tokenizer = read_tokenizer(folder)
         names = {str(name).lower(): int(n) for n, name in model.config.id2label.items()}
         if "entailment" not in names:

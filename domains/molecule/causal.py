@@ -17,6 +17,7 @@ from foundation.adapter import Cost, Output, Placement, Slots
 from foundation.domains.molecule.inputs import Molecule
 from foundation.draws import Draws
 from foundation.errors import SourceError
+from foundation.placement.spread import loading, placed
 from foundation.pretrained import quiet
 from foundation.spec import ModelSpec
 
@@ -30,6 +31,7 @@ MAX_LENGTH = 128
 class CausalMolecules:
     """Any causal language model of molecules: generate, embed, score. Safetensors only."""
 
+    offloads = ("host", "disk")
     model: Any
 
     @classmethod
@@ -48,9 +50,9 @@ class CausalMolecules:
 
         if placement.threads:
             torch.set_num_threads(placement.threads)
-        model = _read(folder, getattr(torch, placement.dtype))
+        model = _read(folder, getattr(torch, placement.dtype), placement)
         self.script = script(folder, model.config, spec.options)
-        self.model = model.eval().to(placement.device)
+        self.model = placed(model.eval(), placement)
         self._device = placement.device
         self.width = model.config.hidden_size
 
@@ -87,7 +89,7 @@ class CausalMolecules:
         del self.model
 
 
-def _read(folder: Path, dtype: "torch.dtype") -> Any:
+def _read(folder: Path, dtype: "torch.dtype", placement: Placement) -> Any:
     from transformers import AutoModelForCausalLM
 
     model: Any
@@ -100,6 +102,7 @@ def _read(folder: Path, dtype: "torch.dtype") -> Any:
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                **loading(placement),
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:

@@ -6,7 +6,10 @@ adapt.py      try ways to adapt a model to labelled rows, and recommend one
 merge.py      LoRA weights -> plain ones
 evaluate.py   measure a model with a suite
 fetch.py      bring all that a configuration needs
-models.py     what there is; answered without Hydra
+estimate.py   memory, disk and time of a task, before a byte of weights is loaded
+models.py     what models there are; answered without Hydra, as the next two
+devices.py    what is here to compute on
+leases.py     who holds which device and who waits
 """
 
 from collections.abc import Mapping

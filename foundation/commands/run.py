@@ -1,6 +1,7 @@
 """A task of a model: requests -> results, written as they come."""
 
-from contextlib import closing
+import sys
+from contextlib import closing, suppress
 from typing import Any
 
 from foundation import registry
@@ -12,7 +13,13 @@ from foundation.placement import place
 from foundation.progress import progress
 from foundation.signals import Stop
 
-ONLY_FOR = {"suite": ("evaluate", "fetch"), "recipe": ("tune", "adapt", "fetch")}
+ONLY_FOR = {"suite": ("evaluate", "fetch"), "recipe": ("tune", "adapt", "fetch", "estimate")}
+
+
+def say(words: str) -> None:
+    """Tell what is done about devices; whoever read us may have gone."""
+    with suppress(OSError):
+        print(words, file=sys.stderr, flush=True)
 
 
 def run(job: Job) -> str:
@@ -20,6 +27,7 @@ def run(job: Job) -> str:
     _refuse_unused(job)
     spec = registry.spec_from(job.group("model"))
     model = Model(spec, place(job.group("placement"), spec.dtype))
+    model.say = say
     task = str(job.group("task")["name"])
     try:
         with Stop() as stop:
@@ -35,6 +43,8 @@ def run(job: Job) -> str:
                 if results.run.finished:
                     return results.finish().line
                 job.remember()
+                if model.plan is not None:
+                    say(model.plan.line)
                 _follow(results, model.domain.noun, shown=bool(job.task().get("stream")))
                 line = results.finish().line
                 for note in results.notes:

@@ -13,13 +13,12 @@ from foundation.durable import write_text
 COLUMNS = ("run", "status", "rows", "valid", "seconds", "overrides")
 
 
-def summarise(root: Path, folders: Sequence[Path], codes: Sequence[int]) -> str:
+def summarise(root: Path, folders: Sequence[Path], codes: Sequence[int | None]) -> str:
     """Write `root/summary.csv` and return it as aligned text, its last line saying where it is.
 
-    A run that has no code yet was stopped.
+    A run that has no code was stopped.
     """
-    padded = [*codes, *[None] * (len(folders) - len(codes))]
-    rows = [_row(folder, code) for folder, code in zip(folders, padded, strict=True)]
+    rows = [_row(folder, code) for folder, code in zip(folders, codes, strict=True)]
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     cells = [names, *([str(row.get(name, "")) for name in names] for row in rows)]
     text = io.StringIO()

@@ -240,6 +240,6 @@ def read_causal(
 
         folder = dequantised(folder)
     dtype = getattr(torch, placement.dtype)
-    model = read_model(folder, "AutoModelForCausalLM", dtype, deltas)
+    model = read_model(folder, "AutoModelForCausalLM", dtype, deltas, placement)
     script = read_script(folder, model.config, model.generation_config)
-    return pack(model.to(placement.device)), script
+    return pack(model), script

@@ -34,6 +34,7 @@ def place(
         memory=amounts.parsed(values.get("memory"), "placement.memory"),
         offload=_one_of("offload", values.get("offload"), OFFLOADS, None),
         lower_precision=bool(values.get("lower_precision")),
+        timeout=_seconds(values.get("timeout")),
     )
     if name == "lease":
         return placement
@@ -55,6 +56,12 @@ def _threads(value: Any) -> int | None:
             f"placement.threads must be a whole number of at least 1, got '{value}'"
         )
     return value
+
+
+def _seconds(value: Any) -> float | None:
+    if value is not None and (type(value) not in (int, float) or not value >= 0):
+        raise PlacementError(f"placement.timeout must be seconds, at least 0, got '{value}'")
+    return None if value is None else float(value)
 
 
 def _names(name: str, machine: Machine | None) -> tuple[str, ...]:

@@ -164,6 +164,20 @@ def test_a_sweep_goes_on_where_it_stopped(toy: Path, capsys: pytest.CaptureFixtu
     assert [(row["status"], row["rows"]) for row in rows] == [("done", "20")] * 2
 
 
+def test_a_sweep_may_run_in_other_processes(toy: Path) -> None:
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", MODEL, "seed=1,2,3"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "foundation", *words, "hydra.sweep.dir=S", "placement=lease"],
+        capture_output=True, text=True,
+        env={**os.environ, "FOUNDATION_LEASES": str(toy / "leases")},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "3 runs: S/summary.csv"
+    rows = list(csv.DictReader((toy / "S/summary.csv").open()))
+    assert [row["status"] for row in rows] == ["done"] * 3
+    assert list((toy / "leases").iterdir()) == []
+
+
 def test_a_sweep_runs_every_combination_and_ends_with_one_table(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,8 @@
 """Memory runs out at every place of a run, and the results are what they are without."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -288,3 +291,41 @@ def test_loading_steps_down_too_and_fails_in_a_line(double, monkeypatch) -> None
     monkeypatch.setattr(Whole, "offloads", ())
     with pytest.raises(PlacementError, match="memory does not suffice to load double/whole"):
         double().generate(count=3).finish()
+
+
+LIMITED = """
+import resource, sys
+import torch
+from foundation.adapter import Output
+from foundation.requests import Item
+from foundation.stream import Stream
+
+ROW = 32 * 2**20
+
+class Hungry:
+    def key(self, task, request):
+        return ()
+
+    def run(self, task, batch, draws):
+        held = torch.ones(len(batch), ROW // 4)
+        for row, request in enumerate(batch):
+            yield row, Output(float(held[row, 0]) + request)
+
+torch.ones(ROW // 4).sum()
+(size,) = [int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmSize")]
+limit = size * 1024 + int(5.5 * ROW)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+stream = Stream(Hungry(), "add", 32, 0)
+made = sorted((i.id, o.value) for i, o in stream.outputs(Item(n, n) for n in range(70)))
+assert made == [(n, n + 1.0) for n in range(70)], made
+print(stream.events)
+"""
+
+
+def test_a_limit_on_the_process_is_met_with_a_smaller_batch() -> None:
+    """RLIMIT_AS makes torch's own allocator fail, whose error is a RuntimeError."""
+    ran = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    halved = [f"out of memory: batch halved to {n}" for n in (16, 8, 4)]
+    assert ran.stdout.strip() == str(halved)

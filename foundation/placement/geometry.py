@@ -1,0 +1,127 @@
+"""The shape of a transformer as its config.json tells it, and what its passes need.
+
+Formulas: of key-value caches, Pope et al. 2022 (arXiv:2211.05102); operations of a token, 2 a
+parameter, Kaplan et al. 2020 (arXiv:2001.08361). The constants are measured on the CPU:
+`python -m benchmarks.estimates`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foundation.adapter import Cost
+from foundation.hub.facts import config
+from foundation.spec import ModelSpec
+
+SIZES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 4}
+"""Bytes of a number; "auto" is taken for the larger."""
+BLOCK = 64
+LOGITS = 4
+"""Copies of a row's logits while a token is chosen."""
+CHARACTERS = 3
+"""Of a token, at least, in what people write."""
+NAMES = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers"),
+    "width": ("hidden_size", "n_embd", "d_model"),
+    "heads": ("num_attention_heads", "n_head", "num_heads"),
+    "vocabulary": ("vocab_size",),
+    "hidden": ("intermediate_size", "n_inner", "ffn_dim", "d_ff"),
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """layers; width of the states; heads, of them with keys of their own, and a head's width;
+    hidden units of a layer's perceptron; tokens of the vocabulary."""
+
+    layers: int
+    width: int
+    heads: int
+    key_heads: int
+    head: int
+    hidden: int
+    vocabulary: int
+
+    def cache(self, tokens: int, size: int) -> int:
+        """Bytes of keys and values of a row of tokens, in numbers of `size` bytes."""
+        blocks = -(-tokens // BLOCK) * BLOCK
+        return 2 * self.layers * self.key_heads * self.head * blocks * size
+
+    def activations(self, tokens: int, size: int) -> int:
+        """Bytes of the states of so many tokens in one layer, the widest at once."""
+        return tokens * size * (6 * self.width + 3 * self.hidden)
+
+
+USUAL = Geometry(
+    layers=24, width=1024, heads=16, key_heads=16, head=64, hidden=4096, vocabulary=50_000
+)
+"""What is taken for a model whose config is not known."""
+
+
+def geometry(config: Mapping[str, Any]) -> Geometry | None:
+    """The shape that a config of transformers tells; None where it tells none."""
+    text = config.get("text_config") or config
+    found: dict[str, Any] = {
+        ours: next((text[name] for name in names if text.get(name)), None)
+        for ours, names in NAMES.items()
+    }
+    if not all(type(found[name]) is int for name in ("layers", "width", "heads", "vocabulary")):
+        return None
+    head = text.get("head_dim") or found["width"] // found["heads"]
+    keys = text.get("num_key_value_heads") or found["heads"]
+    hidden = found.pop("hidden") or 4 * found["width"]
+    return Geometry(key_heads=keys, head=head, hidden=hidden, **found)
+
+
+def reading_cost(spec: ModelSpec, tokens: int, together: int) -> Cost:
+    """Of a model that reads texts of `tokens`, and `together` tokens at most in one pass."""
+    size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
+    shape = geometry(config(spec)) or USUAL
+    return Cost(
+        weights=size * parameters,
+        memory=shape.activations(tokens, size),
+        most=shape.activations(max(tokens, together), size),
+        loading=_loading(spec),
+        work=2.0 * parameters * tokens,
+    )
+
+
+def writing_cost(spec: ModelSpec, given: int, new: int, together: int) -> Cost:
+    """Of a model that goes on from `given` tokens with `new` ones.
+
+    together: given tokens that pass at once. `cache_per_token` in the spec's options: numbers kept
+    of each token, where no config tells.
+    """
+    size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
+    known = geometry(config(spec))
+    shape = known or USUAL
+    kept = shape.cache(given + new, size)
+    if known is None and "cache_per_token" in spec.options:
+        kept = size * (given + new) * int(spec.options["cache_per_token"])
+    return Cost(
+        weights=size * parameters,
+        memory=kept + LOGITS * 4 * shape.vocabulary,
+        fixed=shape.activations(max(given, together), size),
+        loading=_loading(spec),
+        work=2.0 * parameters * (given + new),
+    )
+
+
+def scoring_cost(spec: ModelSpec, tokens: int, most: int) -> Cost:
+    """Of a model that scores texts of `tokens`; `most`: numbers of logits in one pass."""
+    size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
+    shape = geometry(config(spec)) or USUAL
+    each = shape.activations(1, size) + shape.vocabulary * (size + 8)
+    return Cost(
+        weights=size * parameters,
+        memory=tokens * each,
+        most=max(tokens, most // shape.vocabulary) * each,
+        loading=_loading(spec),
+        work=2.0 * parameters * tokens,
+    )
+
+
+def _loading(spec: ModelSpec) -> int:
+    """Bytes held beyond the weights while they are read: files are mapped, then laid out anew."""
+    stored = spec.facts.get("stored", 0)
+    return int(stored)
