@@ -1,6 +1,7 @@
 """Generative code models of transformers behind the core's interface: any causal one."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,6 @@ from foundation.spec import ModelSpec
 if TYPE_CHECKING:
     from foundation.decoding.script import Script
     from foundation.domains.code.markers import Infilling
-
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class CausalCode:
@@ -33,11 +32,16 @@ class CausalCode:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Weights in `spec.dtype`, "auto" taken for float32; keys and values of 1,024 tokens."""
-        size = BYTES.get(spec.dtype, 4)
-        memory = size * 1024 * int(spec.options.get("cache_per_token", 25_000))
-        words = getattr(request, "prompt", None) or getattr(request, "text", None) or ""
-        return Cost(weights=size * (spec.parameters or 0), memory=memory, size=len(words) + 1)
+        """Of keys and values where it writes, of a pass's logits where it scores."""
+        from foundation.placement.geometry import CHARACTERS, scoring_cost, writing_cost
+
+        text, prompt = getattr(request, "text", None), getattr(request, "prompt", None) or ""
+        if text is not None:
+            cost = scoring_cost(spec, len(text) // CHARACTERS + 1)
+        else:
+            new = getattr(request, "max_tokens", 256)
+            cost = writing_cost(spec, len(prompt) // CHARACTERS + 1, new)
+        return replace(cost, size=len(text or prompt) + 1)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         from foundation.decoding.script import read_causal

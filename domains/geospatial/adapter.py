@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from foundation.adapter import Cost, Output, Parts, Placement
 from foundation.draws import Draws
 from foundation.errors import RequestError, SourceError
+from foundation.hub.facts import config
 from foundation.registry import resolve
 from foundation.spec import ModelSpec
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from foundation.domains.geospatial.parts import Part
 
 SIDE = 64
+BANDS = 6
+"""Of a raster, where a request does not tell."""
+WIDE = 16
+"""Tensors of a block's states that are held at once, each as wide as the states, measured."""
 PASS = {"cpu": 16, "cuda": 256}
 """Windows of one pass; fewer are filled up, so that a window's vectors do not depend on others."""
 STARTER = "foundation.domains.geospatial.spectral:SpectralEncoder"
@@ -59,8 +64,17 @@ class RasterEmbedder:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Four bytes a parameter, and a window's activations."""
-        return Cost(weights=4 * (spec.parameters or 0), memory=2**20)
+        """Of one pass of windows, whose number is fixed, and of the windows that wait."""
+        told = {"width": 192, "ratio": 4, "patch": 8} | dict(config(spec))
+        width, ratio, patch = (int(told[name]) for name in ("width", "ratio", "patch"))
+        parameters = spec.parameters or 0
+        tokens = PASS["cpu"] * ((SIDE // patch) ** 2 + 1)
+        states = 4 * tokens * width * (WIDE + ratio)
+        mixed = 2 * parameters if spec.dtype == "bfloat16" else 0
+        bands = len(getattr(request, "bands", None) or ()) or BANDS
+        waiting = 4 * SIDE**2 * bands + 4 * width * (SIDE // patch) ** 2
+        work = 2.0 * parameters * (SIDE // patch) ** 2
+        return Cost(weights=4 * parameters, fixed=states + mixed, memory=waiting, work=work)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-WORKING = 64  # bytes a pixel while a picture is drawn, about
+STEPS = 50  # of a picture, where nothing tells
 DARK = 3  # of 255; a picture no brighter is black
 DRAWN_BY = ("width", "height", "steps", "guidance", "scheduler")
 
@@ -44,12 +44,19 @@ class TextToImage:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Weights in `spec.dtype`, "auto" being float32; a request's pixels."""
-        options = spec.options
+        """Of drawing a picture and, the most of it, of decoding it into pixels."""
+        from foundation.domains.image.needs import drawing, operations
+
+        options, size = spec.options, BYTES.get(spec.dtype, 4)
         width = getattr(request, "width", None) or options.get("width", 512)
         height = getattr(request, "height", None) or options.get("height", 512)
-        weights = BYTES.get(spec.dtype, 4) * (spec.parameters or 0)
-        return Cost(weights=weights, memory=WORKING * width * height)
+        steps = getattr(request, "steps", None) or options.get("steps") or STEPS
+        parameters = spec.parameters or 0
+        return Cost(
+            weights=size * parameters,
+            memory=drawing(spec, width * height, size),
+            work=steps * operations(spec, width * height, parameters),
+        )
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

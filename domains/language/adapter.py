@@ -1,6 +1,7 @@
 """Generative language models of transformers behind the core's interface: any causal one."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from foundation.domains.language.causal_views import Headed
     from foundation.domains.language.prompting import Prompter
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-
 
 class CausalText:
     """Any causal language model: generate, score, classify, and tag by prompting.
@@ -37,11 +36,16 @@ class CausalText:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Weights in `spec.dtype`, "auto" taken for float32; keys and values of 1,024 tokens."""
-        size = BYTES.get(spec.dtype, 4)
-        memory = size * 1024 * int(spec.options.get("cache_per_token", 25_000))
-        words = getattr(request, "prompt", None) or getattr(request, "text", None) or ""
-        return Cost(weights=size * (spec.parameters or 0), memory=memory, size=len(words) + 1)
+        """Of keys and values where it writes, of a pass's logits where it scores."""
+        from foundation.placement.geometry import CHARACTERS, scoring_cost, writing_cost
+
+        text, prompt = getattr(request, "text", None), getattr(request, "prompt", None) or ""
+        if text is not None:
+            cost = scoring_cost(spec, len(text) // CHARACTERS + 1)
+        else:
+            new = getattr(request, "max_tokens", 256)
+            cost = writing_cost(spec, len(prompt) // CHARACTERS + 1, new)
+        return replace(cost, size=len(text or prompt) + 1)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         from foundation.decoding.script import read_causal

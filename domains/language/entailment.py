@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 HYPOTHESIS = "This text is about {label}."
 PASS = 8192
 """Tokens of one pass, padding included."""
@@ -33,10 +32,11 @@ class Entailment:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Weights in `spec.dtype`, "auto" taken for float32; size in characters."""
-        size = BYTES.get(spec.dtype, 4)
+        """Of the states of a text's tokens, or of a whole pass; size in characters."""
+        from foundation.placement.geometry import CHARACTERS, reading_cost
+
         length = len(getattr(request, "text", None) or "") + 1
-        return Cost(weights=size * (spec.parameters or 0), memory=2**20, size=length)
+        return replace(reading_cost(spec, length // CHARACTERS + 1, PASS), size=length)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

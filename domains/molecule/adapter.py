@@ -8,12 +8,21 @@ from foundation.adapter import Cost, Output, Placement, Slots
 from foundation.domains.molecule.inputs import Molecule
 from foundation.draws import Draws
 from foundation.errors import InputError, SourceError
+from foundation.hub.facts import config
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
     from foundation.domains.molecule.network import SmilesNetwork
+
+
+GATES = 16
+"""Tensors of a step, each as wide as the state, that are held at once."""
+STATES = 8
+"""The same of a whole molecule's pass, for each of its tokens."""
+LENGTH = 20
+"""Tokens of a molecule, about."""
 
 
 class SmilesGru:
@@ -23,9 +32,17 @@ class SmilesGru:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Four bytes a parameter; a row's state and tokens; size in characters."""
-        length = len(request.smiles) if isinstance(request, Molecule) else 1
-        return Cost(weights=4 * (spec.parameters or 0), memory=16_384, size=length)
+        """Of a row's state where it writes, of a molecule's states where it reads; characters."""
+        told = {"width": 512, "layers": 3} | dict(config(spec))
+        width, layers = int(told["width"]), int(told["layers"])
+        parameters, half = spec.parameters or 0, spec.dtype == "bfloat16"
+        if isinstance(request, Molecule):
+            length = len(request.smiles)
+            memory, tokens = 4 * width * STATES * length // 2, length / 2
+            return Cost(4 * parameters, memory, length, work=2.0 * parameters * tokens)
+        memory = (2 if half else 4) * width * (layers + GATES)
+        fixed = 2 * parameters if half else 0
+        return Cost(4 * parameters, memory, fixed=fixed, work=2.0 * parameters * LENGTH)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

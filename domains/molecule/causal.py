@@ -10,6 +10,7 @@ Options of a model's YAML:
 """
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from foundation.spec import ModelSpec
 if TYPE_CHECKING:
     import torch
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_LENGTH = 128
 
 
@@ -36,12 +36,13 @@ class CausalMolecules:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Weights, keys and values in `spec.dtype`, "auto" being float32; size in characters."""
-        size = BYTES.get(spec.dtype, 4)
-        tokens = int(spec.options.get("max_length", MAX_LENGTH))
-        memory = size * tokens * int(spec.options.get("cache_per_token", 20_000))
-        length = len(request.smiles) if isinstance(request, Molecule) else 1
-        return Cost(weights=size * (spec.parameters or 0), memory=memory, size=length)
+        """Of keys and values where it writes, of whole molecules where it reads them."""
+        from foundation.placement.geometry import scoring_cost, writing_cost
+
+        if isinstance(request, Molecule):
+            length = len(request.smiles)
+            return replace(scoring_cost(spec, length), size=length, most=None)
+        return writing_cost(spec, 1, int(spec.options.get("max_length", MAX_LENGTH)))
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

@@ -18,6 +18,8 @@ SIZES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 4}
 BLOCK = 64
 LOGITS = 4
 """Copies of a row's logits while a token is chosen."""
+TOGETHER = 512
+"""Tokens that pass at once, of short texts together."""
 CHARACTERS = 3
 """Of a token, at least, in what people write."""
 NAMES = {
@@ -49,7 +51,7 @@ class Geometry:
 
     def activations(self, tokens: int, size: int) -> int:
         """Bytes of the states of so many tokens in one layer, the widest at once."""
-        return tokens * size * (6 * self.width + 3 * self.hidden)
+        return tokens * size * (36 * self.width + 18 * self.hidden) // 5
 
 
 USUAL = Geometry(
@@ -73,7 +75,7 @@ def geometry(config: Mapping[str, Any]) -> Geometry | None:
     return Geometry(key_heads=keys, head=head, hidden=hidden, **found)
 
 
-def reading_cost(spec: ModelSpec, tokens: int, together: int) -> Cost:
+def reading_cost(spec: ModelSpec, tokens: int, together: int = TOGETHER) -> Cost:
     """Of a model that reads texts of `tokens`, and `together` tokens at most in one pass."""
     size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
     shape = geometry(config(spec)) or USUAL
@@ -86,7 +88,7 @@ def reading_cost(spec: ModelSpec, tokens: int, together: int) -> Cost:
     )
 
 
-def writing_cost(spec: ModelSpec, given: int, new: int, together: int) -> Cost:
+def writing_cost(spec: ModelSpec, given: int, new: int, together: int = TOGETHER) -> Cost:
     """Of a model that goes on from `given` tokens with `new` ones.
 
     together: given tokens that pass at once. `cache_per_token` in the spec's options: numbers kept
@@ -107,7 +109,7 @@ def writing_cost(spec: ModelSpec, given: int, new: int, together: int) -> Cost:
     )
 
 
-def scoring_cost(spec: ModelSpec, tokens: int, most: int) -> Cost:
+def scoring_cost(spec: ModelSpec, tokens: int, most: int = 2**26) -> Cost:
     """Of a model that scores texts of `tokens`; `most`: numbers of logits in one pass."""
     size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
     shape = geometry(config(spec)) or USUAL
