@@ -6,7 +6,7 @@ Each trial has 12 processes, 2 to 4 pretended devices of random size, and random
 that knows nothing of leases watches: each unit of a device's memory is a byte of a file, and who
 holds a lease locks as many of its bytes as it leased (POSIX locks, which the kernel frees on
 death). A byte that cannot be had is an over-commitment. Contenders run under libfaketime, whose
-clock, the monotonic one too, is moved to and fro by days.
+clock, the monotonic one too, jumps by days, both ways.
 """
 
 import argparse

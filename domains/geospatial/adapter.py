@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SIDE = 64
 BANDS = 6
 """Of a raster, where a request does not tell."""
-WIDE = 16
+WIDTH = 192
+"""Of the starter."""
+WIDE = 20
 """Tensors of a block's states that are held at once, each as wide as the states, measured."""
 PASS = {"cpu": 16, "cuda": 256}
 """Windows of one pass; fewer are filled up, so that a window's vectors do not depend on others."""
@@ -65,15 +67,16 @@ class RasterEmbedder:
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
         """Of one pass of windows, whose number is fixed, and of the windows that wait."""
-        told = {"width": 192, "ratio": 4, "patch": 8} | dict(config(spec))
-        width, ratio, patch = (int(told[name]) for name in ("width", "ratio", "patch"))
+        told = {"patch_size": 8, **spec.options, **config(spec)}
+        side, dates = int(told.get("side", SIDE)), int(spec.options.get("dates", 1))
+        width = int(told.get("width") or told.get("hidden_size") or WIDTH)
+        places = dates * (side // int(told.get("patch") or told["patch_size"])) ** 2
         parameters = spec.parameters or 0
-        tokens = PASS["cpu"] * ((SIDE // patch) ** 2 + 1)
-        states = 4 * tokens * width * (WIDE + ratio)
+        states = 4 * PASS["cpu"] * (places + 1) * width * WIDE
         mixed = 2 * parameters if spec.dtype == "bfloat16" else 0
-        bands = len(getattr(request, "bands", None) or ()) or BANDS
-        waiting = 4 * SIDE**2 * bands + 4 * width * (SIDE // patch) ** 2
-        work = 2.0 * parameters * (SIDE // patch) ** 2
+        bands = len(spec.options.get("bands") or getattr(request, "bands", None) or ()) or BANDS
+        waiting = 4 * dates * side**2 * bands + 4 * width * places
+        work = 2.0 * parameters * places
         return Cost(weights=4 * parameters, fixed=states + mixed, memory=waiting, work=work)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
