@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from foundation import registry
 from foundation.adapter import Cost, Placement
+from foundation.arguments import prepare
 from foundation.cli import main
 from foundation.errors import PlacementError
 from foundation.hub.facts import config, described
@@ -253,3 +254,17 @@ def test_devices_and_leases_are_told_without_hydra(capsys, monkeypatch, tmp_path
     assert "no leases and nobody waits" in capsys.readouterr().out
     assert main(["task=leases", "task.colour=red"]) == 2
     assert "unknown setting 'task.colour'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "ready"),
+    [
+        ("placement=cuda:1", ["placement=cuda", "placement.device='cuda:1'"]),
+        ("placement=cuda:0,1", ["placement=cuda", "placement.device='cuda:0,1'"]),
+        ("placement=cpu,cuda:1", ["placement=cuda", "placement.device='cpu','cuda:1'"]),
+        ("placement=lease", ["placement=lease"]),
+    ],
+)
+def test_several_devices_are_one_placement_and_several_names_a_sweep(typed, ready) -> None:
+    groups = {"placement": ["auto", "cpu", "cuda", "lease"]}
+    assert prepare([typed], groups) == ready

@@ -4,6 +4,7 @@ import pytest
 
 from foundation.errors import PlacementError
 from foundation.placement import place
+from foundation.placement.device import Device
 from foundation.precision import fastest
 
 
@@ -68,3 +69,35 @@ def test_the_measured_dtype_is_kept_for_this_machine(tmp_path, monkeypatch) -> N
     fastest.cache_clear()
     assert fastest("cpu") in ("float32", "bfloat16")
     fastest.cache_clear()
+
+
+class Box:
+    """Two GPUs, the second not to be used."""
+
+    def devices(self) -> list[Device]:
+        cards = [
+            Device(f"cuda:{n}", f"GPU-{n}", "cuda", "", 10, 10, usable=n < 2) for n in range(3)
+        ]
+        return [*cards, Device("cpu", "cpu", "cpu", "", 10, 10)]
+
+
+def test_layers_may_be_spread_over_devices_that_are_there() -> None:
+    made = place("cuda:1,0", machine=Box())
+    assert (made.device, made.devices) == ("cuda:1", ("cuda:1", "cuda:0"))
+    assert place("cuda:1", machine=Box()).devices == ()
+    for wanted, words in {
+        "cuda:0,7": "this machine has cuda:0, cuda:1, cuda:2",
+        "cuda:1,1": "names a device twice",
+        "cuda:2": "computing is switched off on cuda:2",
+        "mps": "this machine has no Apple GPU",
+    }.items():
+        with pytest.raises(PlacementError, match=words):
+            place(wanted, machine=Box())
+
+
+def test_a_lease_names_its_device_later_and_settings_are_read() -> None:
+    made = place({"device": "lease", "memory": "20GB", "timeout": 5, "offload": "host"})
+    assert (made.device, made.memory, made.timeout) == ("lease", 20 * 10**9, 5.0)
+    for wrong in ({"offload": "moon"}, {"timeout": -1}, {"timeout": "soon"}, {"memory": 0}):
+        with pytest.raises(PlacementError):
+            place({"device": "cpu", **wrong})
