@@ -15,11 +15,10 @@ from foundation import registry
 from foundation.adapter import Adapter, Notes, Placement
 from foundation.draws import Draws
 from foundation.errors import InputError, PlacementError, UnknownName
-from foundation.placement.devices import Here
 from foundation.placement.ladder import Ladder, placements, told
-from foundation.placement.plan import Plan, plan
+from foundation.placement.plan import Plan, leased, plan
 from foundation.placement.shortage import fell_short, free_unused
-from foundation.placement.spread import limit, use
+from foundation.placement.spread import limit
 from foundation.results import Result, ResultSet, Summary
 from foundation.runs import Run, finished
 from foundation.spec import Domain, ModelSpec
@@ -100,17 +99,10 @@ class Model:
         """Where a lease was asked for, wait for a device; it is held until `close`."""
         if self.placement.device != "lease" or self._lease is not None:
             return
-        from foundation.placement.leases import take
-
         _ = self.weights  # fetched before, for nobody else can use the device meanwhile
-        need = self.plan.peak if self.plan else self.adapter_class.cost(self.spec).peak(1)
+        need = self.plan.peak or None if self.plan else self.adapter_class.cost(self.spec).peak(1)
         job = f"{self.spec.name} {self.plan.task if self.plan else ''}".strip()
-        self._lease = take(
-            self.placement.memory or need, job, Here(),
-            timeout=self.placement.timeout, say=self.say,
-        )  # fmt: skip
-        device = use(self._lease.device)
-        self.placement = replace(self.placement, device=device, memory=self._lease.memory)
+        self.placement, self._lease = leased(self.placement, need, job, self.say)
 
     def _unload(self) -> None:
         if self._adapter is not None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from foundation import record, registry
 from foundation.adapter import Placement
 from foundation.commands import Job
+from foundation.commands.run import say
 from foundation.errors import InputError, Interrupted, RequestError, UnknownName
-from foundation.placement import place
+from foundation.placement import calibration, place
+from foundation.placement.plan import leased
 from foundation.precision import fastest
 from foundation.progress import progress
 from foundation.runs import Run
@@ -35,9 +37,21 @@ def run(job: Job) -> str:
     """Train by the recipe or method, or go on from the newest checkpoint of the run folder."""
     spec = registry.spec_from(job.group("model"))
     recipe, method = _recipe(job, spec)
-    placement = place(job.group("placement"), spec.dtype)
-    if int(os.environ.get("RANK", "0")):
-        return _beside(job, spec, recipe, method, placement)
+    asked = place(job.group("placement"), spec.dtype)
+    placement, lease = leased(asked, None, f"tune {recipe.get('name') or spec.name}", say)
+    try:
+        if int(os.environ.get("RANK", "0")):
+            return _beside(job, spec, recipe, method, placement)
+        return _first(job, spec, recipe, method, placement)
+    finally:
+        if lease is not None:
+            lease.release()
+
+
+def _first(
+    job: Job, spec: ModelSpec, recipe: Mapping[str, Any], method: str | None, placement: Placement
+) -> str:
+    """What the only process does, or the first of several: train, and write what comes of it."""
     held = Run(job.folder, {}, _identity(job, recipe))
     try:
         if held.finished:
@@ -46,7 +60,14 @@ def run(job: Job) -> str:
         prepared, leaks = _prepared(job, spec, recipe, method)
         trainer = _trainer(job, prepared, placement)
         job.remember()
+        since, before = time.perf_counter(), trainer.step
         _train(trainer, prepared.training, job.folder)
+        rows = (trainer.step - before) * prepared.training.batch
+        calibration.keep(
+            calibration.machine_of(placement.device), str(recipe.get("name") or spec.name), "tune",
+            placement.device.partition(":")[0], trainer.precision, prepared.training.batch, 0.0,
+            rows, time.perf_counter() - since,
+        )  # fmt: skip
         figures = outcome.figures(trainer, prepared)
         facts = _facts(job, spec, recipe, method, prepared, figures, leaks)
         outcome.save(trainer, prepared, job.folder, facts)

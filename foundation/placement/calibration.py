@@ -24,6 +24,14 @@ def machine_name(device: str = "cpu") -> str:
     return f"{processor()}, {host.cores()} cores" if device == "cpu" else device
 
 
+def machine_of(name: str) -> str:
+    """The same, by torch's name of a device."""
+    from foundation.placement.devices import Here
+
+    found = [device for device in Here().devices() if device.name == name]
+    return machine_name("cpu" if name == "cpu" or not found else found[0].title)
+
+
 def keep(
     machine: str, model: str, task: str, kind: str, dtype: str, rows: int, work: float,
     results: int, seconds: float,

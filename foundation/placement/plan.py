@@ -1,9 +1,9 @@
 """What a run begins with: a device, a batch that fits it, and the line that says so."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Adapter, Placement
 from foundation.errors import PlacementError
@@ -16,10 +16,14 @@ from foundation.placement.estimate import CUDA, LOOKED_AT, costs, estimate, larg
 from foundation.requests import Item
 from foundation.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from foundation.placement.leases import Lease
+
 
 @dataclass(frozen=True)
 class Plan:
-    """rows: of a batch. peak: bytes the device will need at most, of `room` that it has.
+    """rows: of a batch. peak: bytes the device will need at most, of `room` that it has; 0 where
+    weights are spread or offloaded, and it depends on how.
 
     device: its name, or "lease" until it has one. work: operations of a result, or 0.
     """
@@ -97,12 +101,31 @@ def plan(
         kind=device.kind,
         dtype=placement.dtype,
         rows=fitting,
-        peak=cost.peak(fitting) + extra,
+        peak=0 if lighter else cost.peak(fitting) + extra,
         room=room,
         work=cost.work,
         machine=calibration.machine_name("cpu" if device.kind == "cpu" else device.title),
         placement=placement,
     )
+
+
+def leased(
+    placement: Placement, need: int | None, job: str, say: Callable[[str], None]
+) -> tuple[Placement, "Lease | None"]:
+    """The placement on a leased device, and the lease, where one was asked for.
+
+    need: bytes, unless the placement tells how many the job may have; None: a whole device.
+    """
+    if placement.device != "lease":
+        return placement, None
+    from foundation.placement.leases import take
+    from foundation.placement.spread import use
+
+    memory = placement.memory or need or chosen(placement, Here()).total
+    lease = take(memory, job, Here(), timeout=placement.timeout, say=say)
+    device = use(lease.device)
+    say(f"leased {device} with {shown(memory)} for {job}")
+    return replace(placement, device=device, memory=memory), lease
 
 
 def room_of(placement: Placement, device: Device) -> int:

@@ -4,6 +4,7 @@ API: huggingface.co/docs/accelerate/concept_guides/big_model_inference.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import sys
@@ -27,6 +28,8 @@ def loading(placement: Placement) -> dict[str, Any]:
         return {}
     from foundation.placement import host
 
+    # It would say at every load that weights wait on the disk, which was asked for.
+    logging.getLogger("accelerate.big_modeling").setLevel(logging.ERROR)
     free = host.memory()[1]
     memory: dict[int | str, int] = {}
     for name in placement.devices or (placement.device,):
@@ -42,8 +45,17 @@ def loading(placement: Placement) -> dict[str, Any]:
 
 
 def placed(model: Any, placement: Placement) -> Any:
-    """A model on its device, unless it was loaded in its places already."""
-    return model if getattr(model, "hf_device_map", None) else model.to(placement.device)
+    """A model on its device, unless it was loaded in its places already.
+
+    One whose first weights wait elsewhere says that it is where its layers are computed.
+    """
+    if not getattr(model, "hf_device_map", None):
+        return model.to(placement.device)
+    import torch
+
+    kind, device = type(model), torch.device(placement.device)
+    model.__class__ = type(kind.__name__, (kind,), {"device": property(lambda self: device)})
+    return model
 
 
 def limit(placement: Placement) -> None:

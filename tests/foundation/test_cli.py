@@ -173,8 +173,7 @@ def test_a_sweep_may_run_in_other_processes(toy: Path) -> None:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1].startswith("3 runs: ")
-    rows = list(csv.DictReader((toy / "S/summary.csv").open()))
-    assert [row["status"] for row in rows] == ["done"] * 3
+    assert [row["status"] for row in _table(toy / "S/summary.csv")] == ["done"] * 3
     assert list((toy / "leases").iterdir()) == []
 
 
