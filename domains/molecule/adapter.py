@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from foundation.domains.molecule.network import SmilesNetwork
 
 
-GATES = 16
+GATES = 28
 """Tensors of a step, each as wide as the state, that are held at once."""
-STATES = 8
+STATES = 7
 """The same of a whole molecule's pass, for each of its tokens."""
 LENGTH = 20
 """Tokens of a molecule, about."""
