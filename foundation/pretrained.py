@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Placement
 from foundation.errors import SourceError
-from foundation.spec import Delta
 from foundation.placement.spread import loading, placed
+from foundation.spec import Delta
 
 if TYPE_CHECKING:
     import torch
