@@ -278,7 +278,7 @@ def main() -> None:
         for number in range(given.trials):
             supervisor.trial(number)
         supervisor.close()
-    waits = sorted(supervisor.waits)
+    waits = sorted(supervisor.waits) or [0.0]
     figures = {
         "trials": given.trials,
         **supervisor.counts,
