@@ -1,5 +1,6 @@
 """Every way a command can end badly: one line on standard error, and an exit code."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -52,6 +53,12 @@ def say(line: str) -> None:
         print(line, flush=True)
     except BrokenPipeError:
         _silence(sys.stdout.fileno())
+
+
+def tell(line: str) -> None:
+    """Print to standard error, beside the results; whoever read it may have gone."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _go_on(folder: Path | None) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from foundation import registry
 from foundation.commands import Job
-from foundation.commands.run import say
 from foundation.errors import InputError, UnknownName
+from foundation.failures import tell
 from foundation.model import Model
 from foundation.placement import place
 from foundation.progress import progress
@@ -21,7 +21,7 @@ def run(job: Job) -> str:
     spec = registry.spec_from(job.group("model"))
     suite = _suite(job, registry.domain(spec.domain).suites, spec.domain)
     model = Model(spec, place(job.group("placement"), spec.dtype))
-    model.say = say
+    model.say = tell
     held = Run(job.folder, {}, _identity(job, suite))
     try:
         if held.finished:

@@ -1,13 +1,12 @@
 """A task of a model: requests -> results, written as they come."""
 
-import sys
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 from foundation import registry
 from foundation.commands import Job
 from foundation.errors import InputError
-from foundation.failures import say
+from foundation.failures import say, tell
 from foundation.model import Model
 from foundation.placement import place
 from foundation.progress import progress
@@ -16,18 +15,12 @@ from foundation.signals import Stop
 ONLY_FOR = {"suite": ("evaluate", "fetch"), "recipe": ("tune", "adapt", "fetch", "estimate")}
 
 
-def say(words: str) -> None:
-    """Tell what is done about devices; whoever read us may have gone."""
-    with suppress(OSError):
-        print(words, file=sys.stderr, flush=True)
-
-
 def run(job: Job) -> str:
     """Run the task the configuration names; the last line of the screen."""
     _refuse_unused(job)
     spec = registry.spec_from(job.group("model"))
     model = Model(spec, place(job.group("placement"), spec.dtype))
-    model.say = say
+    model.say = tell
     task = str(job.group("task")["name"])
     try:
         with Stop() as stop:
@@ -44,7 +37,7 @@ def run(job: Job) -> str:
                     return results.finish().line
                 job.remember()
                 if model.plan is not None:
-                    say(model.plan.line)
+                    tell(model.plan.line)
                 _follow(results, model.domain.noun, shown=bool(job.task().get("stream")))
                 line = results.finish().line
                 for note in results.notes:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from foundation import record, registry
 from foundation.adapter import Placement
 from foundation.commands import Job
-from foundation.commands.run import say
 from foundation.errors import InputError, Interrupted, RequestError, UnknownName
+from foundation.failures import tell
 from foundation.placement import calibration, place
 from foundation.placement.plan import leased
 from foundation.precision import fastest
@@ -38,7 +38,7 @@ def run(job: Job) -> str:
     spec = registry.spec_from(job.group("model"))
     recipe, method = _recipe(job, spec)
     asked = place(job.group("placement"), spec.dtype)
-    placement, lease = leased(asked, None, f"tune {recipe.get('name') or spec.name}", say)
+    placement, lease = leased(asked, None, f"tune {recipe.get('name') or spec.name}", tell)
     try:
         if int(os.environ.get("RANK", "0")):
             return _beside(job, spec, recipe, method, placement)
