@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = "images"
 SHOWN, COLUMNS = 24, 6
-THUMBNAIL = 160  # pixels
+THUMBNAIL, NARROWEST = 160, 128  # pixels
 _GAP, _CAPTION = 12, 34
 _UNTOLD = ("cut", "thumbnail")
 
@@ -139,32 +139,41 @@ def _thumbnail(picture: "Image.Image") -> bytes:
 def _sheet(rows: Sequence[Mapping[str, Any]]) -> "Image.Image":
     from PIL import Image, ImageDraw
 
-    count = max(1, len(rows))
-    columns = min(COLUMNS, count)
-    cell = (THUMBNAIL + _GAP, THUMBNAIL + _CAPTION + _GAP)
-    size = (columns * cell[0] + _GAP, -(-count // columns) * cell[1] + _GAP)
+    pictures = [_enlarged(row["thumbnail"]) if row.get("thumbnail") else None for row in rows]
+    shown = [picture for picture in pictures if picture is not None]
+    wide = max([NARROWEST, *(picture.width for picture in shown)])
+    high = max([picture.height for picture in shown], default=NARROWEST)
+    columns = min(COLUMNS, max(1, len(rows)))
+    cell = (wide + _GAP, high + _CAPTION + _GAP)
+    size = (columns * cell[0] + _GAP, -(-max(1, len(rows)) // columns) * cell[1] + _GAP)
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    for number, row in enumerate(rows):
+    for number, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
         x = _GAP + number % columns * cell[0]
         y = _GAP + number // columns * cell[1]
-        if row.get("thumbnail"):
-            with Image.open(io.BytesIO(row["thumbnail"])) as picture:
-                sheet.paste(_enlarged(picture), (x, y))
+        if picture is not None:
+            sheet.paste(picture, (x, y + high - picture.height))
         elif row.get("reason"):
-            pen.multiline_text((x, y), _wrapped(row["reason"], 6), fill="#a00")
-        pen.multiline_text((x, y + THUMBNAIL + 3), _wrapped(row.get("input") or ""), fill="#333")
+            pen.multiline_text((x, y), _wrapped(row["reason"], wide, 6), fill="#a00")
+        pen.multiline_text((x, y + high + 3), _wrapped(row.get("input") or "", wide), fill="#333")
     return sheet
 
 
-def _enlarged(picture: "Image.Image") -> "Image.Image":
+def _enlarged(thumbnail: bytes) -> "Image.Image":
     """Small pictures in whole multiples, so that their pixels stay what they are."""
-    times = max(1, THUMBNAIL // max(picture.size))
-    return picture.convert("RGB").resize((picture.width * times, picture.height * times), 0)
+    from PIL import Image
+
+    with Image.open(io.BytesIO(thumbnail)) as small:
+        times = max(1, THUMBNAIL // max(small.size))
+        return small.convert("RGB").resize((small.width * times, small.height * times), 0)
 
 
-def _wrapped(text: str, lines: int = 2) -> str:
+def _wrapped(text: str, wide: int, lines: int = 2) -> str:
+    """Lines that fit so many pixels, in the letters that Pillow's own font has: no accents."""
     import textwrap
+    import unicodedata
 
-    plain = text.encode("ascii", "replace").decode()
-    return "\n".join(textwrap.wrap(plain, 27, max_lines=lines, placeholder="..."))
+    apart = unicodedata.normalize("NFKD", text)
+    plain = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    known = plain.encode("ascii", "replace").decode()
+    return "\n".join(textwrap.wrap(known, wide // 6, max_lines=lines, placeholder="..."))
