@@ -244,7 +244,7 @@ def test_a_png_says_how_it_was_drawn_and_redraws_it(tiny, tmp_path):
         assert redrawn.size == (32, 40)
         assert np.abs(np.asarray(redrawn).astype(int) - before).max() <= 1
     with Image.open(tmp_path / "one" / "contact.png") as sheet:
-        assert sheet.width > 2 * 160
+        assert sheet.width > 2 * 128
     html = results._repr_html_()
     assert html.count("<img") == 2
     assert "a bird" in html
