@@ -8,7 +8,10 @@ from safetensors.torch import save_file
 
 from foundation import cli
 
-STARTER = ("model=image/starter", "placement=cpu", "task.steps=1")
+STARTER = (
+    "model=image/starter", "placement=cpu", "task.steps=1",
+    "model.options.sides=[64]", "model.options.width=64", "model.options.height=64",
+)  # fmt: skip
 
 
 @pytest.fixture
