@@ -1,5 +1,7 @@
 """task.speed=fast: another way to the picture, what it costs, and exact as it was before."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,24 @@ def test_a_quantised_copy_draws_fast(tiny):
     (fast,) = drawn(model, speed="fast")
     assert 0 < np.abs(fast.value.astype(int) - exact.value).mean() < 20
     assert far(drawn(model)[0], exact) <= 1
+
+
+def test_what_fast_costs_stands_in_the_record(tiny, tmp_path):
+    model = tiny("sd", options={"steps": 6})
+    given = {"prompts": ["a", "b"], "width": 32, "height": 32, "speed": "fast"}
+    results = model.generate(folder=tmp_path / "run", **given)
+    rows = results.table().to_pylist()
+    assert [row["speed"] for row in rows] == ["fast", "fast"]
+    (line,) = results.notes
+    assert "4 steps by dpm++" in line
+    assert json.loads((tmp_path / "run" / "record.json").read_text())["notes"] == [line]
+
+
+def test_savers_are_those_of_the_pipeline_and_keep_small_pictures_as_they_are(tiny):
+    model = tiny("sd")
+    (before,) = drawn(model)
+    assert list(model.adapter.savers()) == ["vae-slicing", "vae-tiling"]
+    for name in model.adapter.savers():
+        model.adapter.save_memory(name)
+        assert far(drawn(model)[0], before) <= 1
+    assert list(tiny("prx").adapter.savers()) == []
