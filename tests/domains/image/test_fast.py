@@ -35,7 +35,7 @@ def test_a_step_cache_is_on_in_fast_alone_and_tells_its_cost(tiny):
     (line,) = model.adapter.notes()
     assert "9 steps with the cache taylorseer" in line
     assert "times as fast as exact (9 steps), PSNR" in line
-    assert "exact steps in the same time: PSNR" in line
+    assert "exact steps in the same time: " in line
 
 
 @pytest.mark.parametrize("kind", ["taylorseer", "first_block", "mag"])
