@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take each n-th prompt")
     given = parser.parse_args()
 
-    from llama_cpp import Llama
+    from llama_cpp import Llama, __version__
 
     asked = json.loads(given.prompts.read_text(encoding="utf-8"))
     threads = len(os.sched_getaffinity(0))
@@ -34,7 +34,7 @@ def main() -> None:
         found = model.create_completion(row, max_tokens=given.new, temperature=0.0)
         made += found["usage"]["completion_tokens"]
     seconds = time.perf_counter() - began
-    report = {"prompts": len(rows), "tokens": made, "seconds": seconds}
+    report = {"prompts": len(rows), "tokens": made, "seconds": seconds, "version": __version__}
     print(json.dumps(report | {"seconds_each": seconds / made, "threads": threads}))
 
 
