@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=64, help="prompts")
     parser.add_argument("--new", type=int, default=128, help="new tokens of a prompt at most")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--every", type=int, default=16, help="prompts of the sides without batches")
+    parser.add_argument("--every", type=int, default=16, help="prompts of sides without batches")
     parser.add_argument("--llama", help="the Python of an environment with llama-cpp-python")
     parser.add_argument("--sides", nargs="+", choices=tuple(TRIED), default=tuple(TRIED))
     parser.add_argument("--seed", type=int, default=0, help="of the order within rounds")
