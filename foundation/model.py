@@ -333,7 +333,7 @@ class Model:
             stream = Stream(
                 adapter, task, batch, seed, stopping,
                 lambda item: self.adapter.cost(self.spec, item.request).size, results.events,
-                results.run.folder / "parts", ladder,
+                results.run.folder / "parts", ladder, cancelled=results.cancelled,
             )  # fmt: skip
             left = (item for item in settings.requests() if item.id not in results.run.done)
             began, count = time.perf_counter(), 0

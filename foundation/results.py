@@ -81,6 +81,7 @@ class ResultSet:
         self.usage: dict[str, float] = {}
         self.events: list[str] = []
         self.notes: list[str] = []
+        self.cancelled: set[int] = set()
         self.began = time.perf_counter()
         self._begin, self._finish, self._view, self._keep = begin, finish, view, keep
         self._stream: Iterator[Result] | None = None
@@ -126,6 +127,14 @@ class ResultSet:
         if self.total is None:
             raise TypeError("how many results there will be is not known")
         return self.total
+
+    def cancel(self, *requests: int) -> None:
+        """Give requests up by their ids, also while the results are iterated in another thread.
+
+        Each becomes a row with the reason "cancelled"; what is done stays as it is, and what is
+        made of many parts goes on.
+        """
+        self.cancelled.update(requests)
 
     def finish(self) -> Summary:
         """Run to the end, join the parts, and write the domain's files and record.json."""

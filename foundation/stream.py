@@ -1,7 +1,7 @@
 """Requests -> batches -> outputs, as they come and in memory that does not grow."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from foundation.splitting import Splitting
 AHEAD = 4
 PASSED = 64
 ALONE = "out of memory, even alone in its batch"
+CANCELLED = "cancelled"
 Made = tuple[Item, Output]
 
 
@@ -88,7 +89,8 @@ class Stream:
     batch: rows of a batch at first. stop: asked between steps. events: what was done about memory,
     for the record. sink: where requests that are split leave what outlives a restart; None:
     nowhere. ladder: the steps taken when memory runs out; None: the batch and the model's savers.
-    needs: tells what a request would need that fits in no memory.
+    needs: tells what a request would need that fits in no memory. cancelled: ids of requests that
+    are given up where they are; may grow at any time. Requests that are split go on.
     """
 
     adapter: Adapter
@@ -101,6 +103,7 @@ class Stream:
     sink: Path | None = None
     ladder: Ladder | None = None
     needs: Callable[[Item], str] = lambda item: ""
+    cancelled: Container[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._ladder = self.ladder or Ladder(self.adapter, self.batch, self.events)
@@ -110,6 +113,7 @@ class Stream:
         """Each item with its output, as they are done; refused items pass through."""
         if isinstance(self.adapter, Splits):
             parts = Splitting(self._ladder, self.task, self.sink, self._alone)
+            self.cancelled = frozenset()  # the parts have numbers of their own
             return parts.outputs(items, self._outputs)
         return self._outputs(items)
 
@@ -162,8 +166,13 @@ class Stream:
             return held[0].step() if running else ()
 
         while not self.stop():
+            for slot in [slot for slot, item in running.items() if item.id in self.cancelled]:
+                held[0].remove(slot)
+                free.append(slot)
+                yield running.pop(slot), Output(None, CANCELLED)
             if not self._ladder.rises:  # before it does, the rows under way are finished
                 entering += ahead.take(key, len(free) - len(entering))
+            yield from self._given_up(entering)
             finished, short = fell_short(step)
             if short is None:
                 if not running:
@@ -192,6 +201,9 @@ class Stream:
             if len(items) > self._ladder.batch:  # cut before memory ran out
                 todo.extendleft((items[self._ladder.batch :], items[: self._ladder.batch]))
                 continue
+            yield from self._given_up(items)
+            if not items:
+                continue
             left = dict(enumerate(items))
             rows = self._run(items)
             made, short = fell_short(partial(next, rows, None))
@@ -216,6 +228,12 @@ class Stream:
         """A batch; nothing of it is begun before the first row is asked for."""
         requests = [item.request for item in items]
         yield from self._ladder.adapter.run(self.task, requests, self._draws(items))
+
+    def _given_up(self, items: list[Item]) -> Iterator[Made]:
+        """Take those that are cancelled from items that have not begun."""
+        for item in [item for item in items if item.id in self.cancelled]:
+            items.remove(item)
+            yield item, Output(None, CANCELLED)
 
     def _size(self, item: Item) -> int:
         return self._ladder.attempt(lambda: self.size(item))

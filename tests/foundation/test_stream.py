@@ -180,3 +180,33 @@ def test_ahead_gives_items_of_a_key_oldest_first(keys, limit, data) -> None:
         assert [item.id for item in taken] == sorted(item.id for item in taken)
         out += [(item.request.group, item.id) for item in taken]
     assert sorted(out, key=lambda pair: pair[1]) == list(zip(keys, range(len(keys)), strict=True))
+
+
+@KINDS
+def test_a_cancelled_request_is_a_row_and_the_others_are_what_they_were(kind) -> None:
+    rows = [Request(letters=2 + i) for i in range(12)]
+    cancelled = {5}
+    tried = stream(kind, 4)
+    tried.cancelled = cancelled
+    made = {}
+    for item, output in tried.outputs(items(rows)):
+        made[item.id] = output
+        cancelled |= {1, 3, 11} - made.keys()  # some of them while they are written
+    given_up = {number for number, output in made.items() if output.reason == "cancelled"}
+    assert 5 in given_up
+    assert 11 in given_up
+    assert sorted(made) == list(range(12))
+    for number, value in expected(rows).items():
+        assert made[number].value == (None if number in given_up else value)
+
+
+def test_a_row_that_is_cancelled_while_it_is_written_makes_room() -> None:
+    rows = [Request(letters=500), Request(letters=2), Request(letters=2)]
+    cancelled: set[int] = set()
+    tried = stream(Stepped, 2)
+    tried.cancelled = cancelled
+    order = []
+    for item, output in tried.outputs(items(rows)):
+        order.append((item.id, output.reason))
+        cancelled.add(0)
+    assert order == [(1, None), (0, "cancelled"), (2, None)]
