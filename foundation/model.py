@@ -298,6 +298,8 @@ class Model:
             identity["deltas"] = [
                 asdict(delta) | _delta_digest(delta) for delta in self.spec.deltas
             ]
+        if self.spec.bits:
+            identity["bits"] = self.spec.bits
         if self.spec.options:
             identity["options"] = dict(self.spec.options)
         named = {name: given[name] for name in settings.task.files if given.get(name) is not None}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.adapter import Placement
 from foundation.errors import SourceError
 from foundation.placement.spread import loading, placed
+from foundation.quantised import quantising
 from foundation.spec import Delta
 
 if TYPE_CHECKING:
@@ -20,16 +21,20 @@ def read_model(
     dtype: "torch.dtype",
     deltas: Sequence[Delta] = (),
     placement: Placement | None = None,
+    bits: int | None = None,
 ) -> Any:
     """The model of a folder in evaluation mode; `kind` is its Auto class, e.g. AutoModel.
 
     deltas: LoRA folders that are merged into it, for which it must be in one place. placement:
-    where it is put; None: it stays in the host's memory. SourceError where the folder holds no such
-    model, or lacks weights of it. A pooler may lack: it is not used, and models are published
-    without one.
+    where it is put; None: it stays in the host's memory. bits: see foundation.quantised.
+    SourceError where the folder holds no such model, or lacks weights of it. A pooler may lack: it
+    is not used, and models are published without one.
     """
     import transformers
 
+    more = {} if placement is None or deltas else loading(placement)
+    device = "cpu" if placement is None else placement.device
+    more = {**quantising(folder, dtype, device, bits), **more}
     try:
         with quiet():
             model, report = getattr(transformers, kind).from_pretrained(
@@ -39,9 +44,9 @@ def read_model(
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                **({} if placement is None or deltas else loading(placement)),
+                **more,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise SourceError(f"{folder} cannot be read as {kind}: {_first_line(error)}") from error
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
@@ -83,17 +88,17 @@ def read_tokenizer(folder: Path) -> Any:
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bar of transformers, and no report of weights that a task does not need."""
-    from transformers.utils import logging
+    from transformers.utils import logging as their
 
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    level, bar = their.get_verbosity(), their.is_progress_bar_enabled()
+    their.set_verbosity_error()
+    their.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        their.set_verbosity(level)
         if bar:
-            logging.enable_progress_bar()
+            their.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:

@@ -95,6 +95,10 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
     for key in ("name", "domain", "adapter", "source"):
         if not given.get(key):
             raise InputError(f"model.{key} is missing: name it in the model's YAML")
+    if (bits := given.get("bits")) is not None and (type(bits) is not int or bits not in (4, 8)):
+        raise InputError(f"model.bits must be 4 or 8, got {bits}")
+    if bits is not None and "bits" not in (given.get("capabilities") or ()):
+        raise InputError(f"{given['name']} cannot be quantised: leave out model.bits")
     if path and _only_deltas(Path(path).expanduser()):
         given["deltas"] = [*(given.get("deltas") or ()), {"path": str(Path(path).expanduser())}]
     elif path:
@@ -102,6 +106,8 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
     for key in ("tasks", "capabilities", "files"):
         given[key] = tuple(given.get(key) or ())
     given["deltas"] = tuple(map(_delta, given.get("deltas") or ()))
+    if bits is not None and given["deltas"]:
+        raise InputError("model.bits with LoRA weights: leave one of them out")
     for key in ("sha256", "options"):
         given[key] = dict(given.get(key) or {})
     return ModelSpec(**given)

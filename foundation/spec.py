@@ -25,6 +25,8 @@ class ModelSpec:
         `wheel:<name>==<version>/<path>`; a Hub source is pinned by `revision`.
     adapter: `module:Class`, resolved only when the model is loaded.
     options: what this architecture needs to know and the core does not, e.g. its notation.
+    bits: 8 or 4, to which the weights are quantised while they are loaded, where `capabilities`
+        has "bits"; a checkpoint that is quantised already says so itself.
     sha256: digests that the files at the source must have, by relative path.
     files: patterns of the files brought from the source, where it holds more than the model needs;
         none: all that a model may need.
@@ -38,6 +40,7 @@ class ModelSpec:
     revision: str | None = None
     tasks: tuple[str, ...] = ()
     dtype: str = "auto"
+    bits: int | None = None
     licence: str = "unknown"
     parameters: int | None = None
     capabilities: tuple[str, ...] = ()

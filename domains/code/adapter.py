@@ -47,7 +47,7 @@ class CausalCode:
         from foundation.decoding.script import read_causal
         from foundation.domains.code.markers import Infilling
 
-        self.model, self.script = read_causal(folder, placement, spec.deltas)
+        self.model, self.script = read_causal(spec, folder, placement)
         self.infilling = Infilling(self.script, spec.options.get("infill"))
         self._name = spec.name
 
@@ -57,7 +57,7 @@ class CausalCode:
     def slots(self, task: str, key: Hashable, count: int) -> Slots | None:
         if task == "score":
             return None
-        from foundation.decoding.slots import CausalSlots
+        from foundation.decoding.script import written_by
         from foundation.domains.code.completing import completion
         from foundation.domains.code.ranking import RankedSlots
 
@@ -66,14 +66,15 @@ class CausalCode:
                 f"{self._name} cannot infill: its vocabulary has no markers for a hole; "
                 "if it has some of its own, name them in model.options.infill"
             )
-        layers = self.model.config.get_text_config().num_hidden_layers
         plan = partial(completion, self.script, self.infilling)
-        return RankedSlots(CausalSlots(self.model, plan, count, self.script.window, layers), count)
+        return RankedSlots(written_by(self.model, self.script, plan, count), count)
 
     def run(self, task: str, batch: Sequence[Any], draws: Draws) -> Iterator[tuple[int, Output]]:
         """Score; a text over the window is refused with its reason."""
         from foundation.decoding.scoring import score
+        from foundation.decoding.script import check_reads
 
+        check_reads(self.model, task)
         return score(self.model, self.script, [request.text for request in batch])
 
     def close(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Output
+from foundation.decoding.rows import Decode
 from foundation.decoding.script import cut
-from foundation.decoding.slots import Decode
 from foundation.domains.code.context import packed
 from foundation.domains.code.ends import PythonScope
 from foundation.domains.code.inputs import Complete, Infill

@@ -17,8 +17,8 @@ from foundation.errors import InputError, RequestError
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from foundation.decoding.rows import Decode
     from foundation.decoding.script import Script
-    from foundation.decoding.slots import Decode
     from foundation.domains.language.causal_views import Headed
     from foundation.domains.language.prompting import Prompter
 
@@ -56,7 +56,7 @@ class CausalText:
             self._tuned = TextEncoder()
             self._tuned.load(spec, folder, placement)
             return
-        self.model, self.script = read_causal(folder, placement, spec.deltas)
+        self.model, self.script = read_causal(spec, folder, placement)
         self._screen = Screen()
         self._classifiers: dict[Hashable, Prompter | Headed] = {}
 
@@ -73,19 +73,17 @@ class CausalText:
         if task != "generate":
             return None
         self._check(task)
-        from foundation.decoding.slots import CausalSlots
+        from foundation.decoding.script import written_by
 
-        layers = self.model.config.get_text_config().num_hidden_layers
-        return CausalSlots(self.model, self._plan, count, self.script.window, layers)
+        return written_by(self.model, self.script, self._plan, count)
 
     def pieces(self, task: str, request: Generate, draws: Draws) -> Iterator[str]:
         """A text in parts while it is written; closed early, the rest is not written."""
-        from foundation.decoding.slots import CausalSlots
+        from foundation.decoding.script import written_by
 
-        layers = self.model.config.get_text_config().num_hidden_layers
         told: list[str] = []
         plan = partial(generation, self.script, told=told.append)
-        slots = CausalSlots(self.model, plan, 1, self.script.window, layers)
+        slots = written_by(self.model, self.script, plan, 1)
         slots.insert(0, request, draws)
         shown = 0
         while True:
@@ -111,6 +109,9 @@ class CausalText:
         if self._tuned is not None:
             self._check(task)
             return self._tuned.run(task, batch, draws)
+        from foundation.decoding.script import check_reads
+
+        check_reads(self.model, task)
         if task == "score":
             from foundation.decoding.scoring import score
 
@@ -167,8 +168,8 @@ def generation(
     """
     import numpy as np
 
+    from foundation.decoding.rows import Decode
     from foundation.decoding.script import cut, stopping
-    from foundation.decoding.slots import Decode
     from foundation.decoding.telling import certain
 
     try:

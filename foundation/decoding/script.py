@@ -3,12 +3,16 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from foundation.adapter import Placement
-from foundation.errors import RequestError
-from foundation.spec import Delta
+from foundation.adapter import Placement, Slots
+from foundation.errors import InputError, RequestError
+from foundation.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from foundation.decoding.rows import Plan
+
+BACKENDS = ("transformers", "llama.cpp")
 MARK = "\u2603"
 """What an assistant is made to say in order to see what its template ends it with."""
 
@@ -221,18 +225,26 @@ def read_script(folder: Path, config: Any, generation: Any = None) -> Script:
     return Script(tokenizer, int(min(window, tokenizer.model_max_length, 2**31)), generation)
 
 
-def read_causal(
-    folder: Path, placement: Placement, deltas: Sequence[Delta] = ()
-) -> tuple[Any, Script]:
+def read_causal(spec: ModelSpec, folder: Path, placement: Placement) -> tuple[Any, Script]:
     """A causal model on its placement, with its script; a GGUF file is dequantised once.
 
-    deltas: LoRA folders that are merged into it.
+    spec: its `bits`; its `deltas`, LoRA folders that are merged into it; and of its options
+    `backend`: llama.cpp for a GGUF file as it is, of rows of at most `context` tokens.
     """
     import torch
 
     from foundation.packed import pack
     from foundation.pretrained import read_model
 
+    backend = spec.options.get("backend", "transformers")
+    if backend not in BACKENDS:
+        raise InputError(f"model.options.backend must be one of {', '.join(BACKENDS)}")
+    if backend == "llama.cpp":
+        from foundation.decoding.llama import CONTEXT, read_llama
+
+        if spec.bits or spec.deltas:
+            raise InputError("llama.cpp takes a GGUF file as it is: no model.bits, no LoRA weights")
+        return read_llama(folder, placement, int(spec.options.get("context", CONTEXT)))
     if placement.threads:
         torch.set_num_threads(placement.threads)
     if folder.suffix == ".gguf":
@@ -240,6 +252,26 @@ def read_causal(
 
         folder = dequantised(folder)
     dtype = getattr(torch, placement.dtype)
-    model = read_model(folder, "AutoModelForCausalLM", dtype, deltas, placement)
+    kind = "AutoModelForCausalLM"
+    model = read_model(folder, kind, dtype, spec.deltas, placement, spec.bits)
     script = read_script(folder, model.config, model.generation_config)
     return pack(model), script
+
+
+def written_by(model: Any, script: Script, plan: "Plan", count: int) -> Slots:
+    """`count` rows of what `read_causal` gave."""
+    from foundation.decoding.llama import LlamaModel, LlamaSlots
+    from foundation.decoding.slots import CausalSlots
+
+    if isinstance(model, LlamaModel):
+        return LlamaSlots(model, plan)
+    layers = model.config.get_text_config().num_hidden_layers
+    return CausalSlots(model, plan, count, script.window, layers)
+
+
+def check_reads(model: Any, task: str) -> None:
+    """Refuse a task that looks at given texts where the backend only writes."""
+    from foundation.decoding.llama import LlamaModel
+
+    if isinstance(model, LlamaModel):
+        raise InputError(f"llama.cpp only writes here: for task={task} leave out options.backend")

@@ -1,58 +1,20 @@
 """Rows of a causal model being written; each comes and goes on its own."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from foundation.adapter import Output
 from foundation.decoding.attention import install
 from foundation.decoding.cache import copy_row, slot_cache
-from foundation.decoding.choice import Choice, choose
-from foundation.draws import Draws
+from foundation.decoding.rows import Plan, Row, admitted, write
+
+if TYPE_CHECKING:
+    from foundation.draws import Draws
 
 TOGETHER = 512
 """Given tokens of short rows that pass at once; a longer row passes alone."""
-
-
-@dataclass(frozen=True)
-class Decode:
-    """One row's work.
-
-    tokens: what it goes on from, at least one. limit: new tokens at most, at least 1.
-    ended: asked after each token with all new ones; a word says why the row ends.
-    finish: (new tokens, their log-probabilities, why it ended) -> the row's output.
-    banned: tokens that are never chosen. first: tokens of which the first one is; empty: of all.
-    heard: told all new tokens after each one but the last.
-    """
-
-    tokens: Sequence[int]
-    limit: int
-    choice: Choice
-    ended: Callable[[Sequence[int]], str | None]
-    finish: Callable[[Sequence[int], Sequence[float], str], Output]
-    banned: Sequence[int] = ()
-    first: Sequence[int] = ()
-    heard: Callable[[Sequence[int]], None] | None = None
-
-
-@dataclass
-class Row:
-    """A row on its way. `position` counts the tokens whose keys are in the cache.
-
-    opening: float32 logits of what follows the given tokens [vocabulary].
-    """
-
-    work: Decode
-    draws: Draws
-    position: int = 0
-    opening: "torch.Tensor | None" = None
-    new: list[int] = field(default_factory=list)
-    logs: list[float] = field(default_factory=list)
-
-
-Plan = Callable[[Any, Draws], Decode | Output]
 
 
 class CausalSlots:
@@ -73,15 +35,12 @@ class CausalSlots:
         self._places: list[int | None] = []
         self._ended: list[tuple[int, Output]] = []
 
-    def insert(self, slot: int, request: Any, draws: Draws) -> None:
-        work = self._plan(request, draws)
-        if isinstance(work, Output):
-            self._ended.append((slot, work))
-        elif len(work.tokens) + 1 > self._window:
-            reason = f"{len(work.tokens)} tokens are more than the model's window of {self._window}"
-            self._ended.append((slot, Output(None, reason=reason, refused=True)))
+    def insert(self, slot: int, request: Any, draws: "Draws") -> None:
+        row = admitted(self._plan, request, draws, self._window)
+        if isinstance(row, Output):
+            self._ended.append((slot, row))
         else:
-            self._waiting[slot] = Row(work, draws)
+            self._waiting[slot] = row
 
     def remove(self, slot: int) -> None:
         self._waiting.pop(slot, None)
@@ -153,7 +112,7 @@ class CausalSlots:
                 copy_row(self._cache, len(self._places), place, self._rows[slot].position)
 
     @torch.inference_mode()
-    def _pass_new(self, places: list[int], given: list[tuple[int, ...]]) -> "torch.Tensor":
+    def _pass_new(self, places: list[int], given: list[tuple[int, ...]]) -> torch.Tensor:
         """Given tokens of rows -> float32 logits of what follows them [rows, vocabulary]."""
         lengths = [len(tokens) for tokens in given]
         self._next.begin(places, lengths, len(self._places))
@@ -168,7 +127,7 @@ class CausalSlots:
         )[0]
 
     @torch.inference_mode()
-    def _go_on(self, rows: list[Row]) -> "torch.Tensor":
+    def _go_on(self, rows: list[Row]) -> torch.Tensor:
         """The last token of rows -> float32 logits of the next one [rows, vocabulary]."""
         self._next.go_on([row.position for row in rows], self._model.device)
         return self._pass(
@@ -179,8 +138,8 @@ class CausalSlots:
         )[:, 0]
 
     def _pass(
-        self, tokens: "torch.Tensor", places: "torch.Tensor", mask: "torch.Tensor", keep: Any
-    ) -> "torch.Tensor":
+        self, tokens: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, keep: Any
+    ) -> torch.Tensor:
         device = self._model.device
         more = {"slots": self._next} if self._side_by_side else {}
         out = self._model(
@@ -195,56 +154,15 @@ class CausalSlots:
         logits: torch.Tensor = out.logits.float().cpu()
         return logits
 
-    @torch.inference_mode()
-    def _write(self, rows: dict[int, Row], logits: "torch.Tensor") -> None:
-        """Choose each row's next token; rows that end leave. The logits may be changed."""
-        _forbid(list(rows.values()), logits)
-        choices = [row.work.choice for row in rows.values()]
-        chosen = choose(logits, _numbers(list(rows.values())), choices)
-        best = logits.gather(-1, chosen[:, None])[:, 0]
-        logs = (best - logits.logsumexp(dim=-1)).tolist()
-        for (slot, row), token, log in zip(rows.items(), chosen.tolist(), logs, strict=True):
-            row.new.append(token)
-            row.logs.append(log)
-            why = self._why(row)
-            if why is not None:
+    def _write(self, rows: dict[int, Row], logits: torch.Tensor) -> None:
+        """Write each row's next token; rows that end leave. The logits may be changed."""
+        outputs = write(list(rows.values()), logits, self._window)
+        for slot, output in zip(rows, outputs, strict=True):
+            if output is not None:
                 self.remove(slot)
-                self._ended.append((slot, row.work.finish(row.new, row.logs, why)))
-            elif row.work.heard is not None:
-                row.work.heard(row.new)
-
-    def _why(self, row: Row) -> str | None:
-        why = row.work.ended(row.new)
-        if why is None and len(row.new) >= row.work.limit:
-            return "limit"
-        if why is None and row.position + 1 >= self._window:
-            return "window"
-        return why
+                self._ended.append((slot, output))
 
 
-def _forbid(rows: list[Row], logits: "torch.Tensor") -> None:
-    """Take away what may not be chosen, in place."""
-    banned = rows[0].work.banned
-    if all(row.work.banned is banned for row in rows):
-        logits[:, list(banned)] = -torch.inf
-    else:
-        for number, row in enumerate(rows):
-            logits[number, list(row.work.banned)] = -torch.inf
-    for number, row in enumerate(rows):
-        if row.work.first and not row.new:
-            outside = torch.ones_like(logits[number], dtype=torch.bool)
-            outside[list(row.work.first)] = False
-            logits[number, outside] = -torch.inf
-
-
-def _numbers(rows: list[Row]) -> "torch.Tensor":
-    """Each row's random number for its next token; none is made where no row needs one."""
-    if all(row.work.choice.temperature == 0 for row in rows):
-        return torch.zeros(len(rows))
-    ids, steps = [row.draws.ids[0] for row in rows], [len(row.new) for row in rows]
-    return torch.from_numpy(Draws(rows[0].draws.seed, ids).uniform(steps))
-
-
-def _causal(length: int) -> "torch.Tensor":
+def _causal(length: int) -> torch.Tensor:
     """Added to the scores of one row's given tokens: [1, 1, length, length], 0 or -inf."""
     return torch.full((length, length), -torch.inf).triu(1)[None, None]

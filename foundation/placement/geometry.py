@@ -101,7 +101,7 @@ def writing_cost(spec: ModelSpec, given: int, new: int, together: int = TOGETHER
     if known is None and "cache_per_token" in spec.options:
         kept = size * (given + new) * int(spec.options["cache_per_token"])
     return Cost(
-        weights=size * parameters,
+        weights=_weights(spec, shape),
         memory=kept + LOGITS * 4 * shape.vocabulary,
         fixed=shape.activations(max(given, together), size),
         loading=_loading(spec),
@@ -115,12 +115,21 @@ def scoring_cost(spec: ModelSpec, tokens: int, most: int = 2**26) -> Cost:
     shape = geometry(config(spec)) or USUAL
     each = shape.activations(1, size) + shape.vocabulary * (size + 8)
     return Cost(
-        weights=size * parameters,
+        weights=_weights(spec, shape),
         memory=tokens * each,
         most=max(tokens, most // shape.vocabulary) * each,
         loading=_loading(spec),
         work=2.0 * parameters * tokens,
     )
+
+
+def _weights(spec: ModelSpec, shape: Geometry) -> int:
+    """Bytes of the weights; in fewer bits, of all but the embedding."""
+    size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
+    if spec.bits is None:
+        return size * parameters
+    whole = min(parameters, shape.vocabulary * shape.width)
+    return size * whole + (parameters - whole) * spec.bits // 8
 
 
 def _loading(spec: ModelSpec) -> int:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from foundation.adapter import Output
 from foundation.decoding.choice import Choice, choose
-from foundation.decoding.slots import CausalSlots, Decode
+from foundation.decoding.rows import Decode
+from foundation.decoding.slots import CausalSlots
 from foundation.draws import Draws
 from foundation.errors import RequestError
 

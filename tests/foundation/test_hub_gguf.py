@@ -11,7 +11,6 @@ from foundation.hub.gguf import MANIFEST, dequantised
 
 gguf = pytest.importorskip("gguf")
 
-WIDTH, HEADS, HIDDEN, VOCABULARY = 32, 4, 64, 261
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|unused|>"]
 
 
@@ -21,47 +20,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return write(tmp_path / "tiny.gguf")
-
-
-def write(path: Path) -> Path:
-    """A llama of one layer, its matrices in blocks of 4 bits, with bytes as tokens."""
-    from tokenizers import pre_tokenizers
-
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("tiny")
-    writer.add_context_length(64)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(HIDDEN)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([*sorted(pre_tokenizers.ByteLevel.alphabet()), *SPECIAL, "ab"])
-    writer.add_token_types([1] * 256 + [3] * 4 + [1])
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(256)
-    writer.add_eos_token_id(258)
-    shapes = {"attn_q": (WIDTH, WIDTH), "attn_k": (WIDTH, WIDTH), "attn_v": (WIDTH, WIDTH),
-              "attn_output": (WIDTH, WIDTH), "ffn_gate": (HIDDEN, WIDTH), "ffn_up": (HIDDEN, WIDTH),
-              "ffn_down": (WIDTH, HIDDEN)}  # fmt: skip
-    rng = np.random.default_rng(0)
-    kind = gguf.GGMLQuantizationType.Q4_1
-    tensors = {f"blk.0.{name}.weight": shape for name, shape in shapes.items()}
-    for name, shape in {"token_embd.weight": (VOCABULARY, WIDTH), **tensors}.items():
-        blocks = gguf.quantize(rng.normal(size=shape).astype(np.float32), kind)
-        writer.add_tensor(name, blocks, raw_dtype=kind)
-    for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
-        writer.add_tensor(name, np.ones(WIDTH, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+def path(tiny_gguf: Path) -> Path:
+    return tiny_gguf
 
 
 def loaded(folder: Path) -> tuple[Any, Any]:

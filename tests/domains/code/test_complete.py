@@ -10,7 +10,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from foundation.adapter import Output
-from foundation.decoding.slots import CausalSlots, Decode
+from foundation.decoding.rows import Decode
+from foundation.decoding.slots import CausalSlots
 from foundation.domains.code import DOMAIN
 from foundation.domains.code.adapter import CausalCode
 from foundation.domains.code.completing import completion
