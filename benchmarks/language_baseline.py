@@ -93,7 +93,12 @@ def main() -> None:
     made = WAYS[given.way](model, tokenizer, work, given.new, given.batch)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     report = {"way": given.way, "dtype": given.dtype, "batch": given.batch}
-    report |= {"prompts": len(work["texts"]), "tokens": made, "seconds": seconds, "cpu": cpu}
+    report |= {
+        "prompts": len(work["texts"]),
+        "tokens": made,
+        "seconds": seconds,
+        "cpu_each": cpu / made,
+    }
     report |= {"seconds_each": seconds / made, "threads": torch.get_num_threads()}
     print(json.dumps(report))
 

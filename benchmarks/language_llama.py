@@ -23,18 +23,19 @@ def main() -> None:
     from llama_cpp import Llama, __version__
 
     asked = json.loads(given.prompts.read_text(encoding="utf-8"))
-    threads = len(os.sched_getaffinity(0))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     model = Llama(
         asked["gguf"], n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False
     )
     rows = asked["tokens"][:: given.every]
     model.create_completion(rows[0], max_tokens=4, temperature=0.0)
-    began, made = time.perf_counter(), 0
+    began, cpu, made = time.perf_counter(), time.process_time(), 0
     for row in rows:
         found = model.create_completion(row, max_tokens=given.new, temperature=0.0)
         made += found["usage"]["completion_tokens"]
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     report = {"prompts": len(rows), "tokens": made, "seconds": seconds, "version": __version__}
+    report |= {"cpu_each": cpu / made}
     print(json.dumps(report | {"seconds_each": seconds / made, "threads": threads}))
 
 

@@ -40,7 +40,7 @@ def main() -> None:
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     made = int(sum(row.usage["tokens"] for row in rows))
     report = {"dtype": model.dtype, "batch": given.batch, "prompts": len(rows), "tokens": made}
-    report |= {"seconds": seconds, "cpu": cpu, "seconds_each": seconds / made}
+    report |= {"seconds": seconds, "seconds_each": seconds / made, "cpu_each": cpu / made}
     print(json.dumps(report | {"threads": torch.get_num_threads()}))
 
 

@@ -20,28 +20,26 @@ sides that take one prompt after another take every n-th prompt (--every), of th
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.interval import Ratio
 from benchmarks.language_prompts import write
-from benchmarks.pairs import Sample, Side, compare, described, line, run, values
-from benchmarks.process import measure
+from benchmarks.pairs import Side, compare, described, line, run, values
+from benchmarks.process import measure, thread_settings
 from benchmarks.record import RESULTS, save
 from foundation.precision import fastest
 
 CLAIMS = {"pipeline": 5.0, "generate_batch": 1.3, "static": 1.0, "llama": 2.0}
 TRIED: dict[str, tuple[tuple[str, int], ...]] = {
-    "ours": (("auto", 32), ("auto", 64)),
-    "pipeline": (("float32", 1), ("bfloat16", 1)),
-    "generate_batch": (("auto", 256), ("auto", 1024)),
+    "ours": (("auto", 64), ("auto", 32)),
+    "pipeline": (("bfloat16", 1), ("float32", 1)),
+    "generate_batch": (("auto", 1024), ("auto", 256)),
     "static": (("auto", 16), ("auto", 64)),
 }
 """Dtypes and batches; auto is the dtype in which this machine multiplies matrices fastest."""
-
-THREADS: dict[str, str | None] = {"OMP_NUM_THREADS": None, "MKL_NUM_THREADS": None}
 ALONE = ("pipeline", "llama")
 
 
@@ -56,27 +54,19 @@ def command(side: str, prompts: Path, new: int, dtype: str, batch: int, every: i
     return [*words, "--batch", str(batch), "--every", str(every)]
 
 
-def calibrate(side: str, prompts: Path, new: int, every: int, timeout: float) -> dict[str, Any]:
-    """Seconds a token of a side at each dtype and batch, on part of the prompts; the best."""
+def calibrate(
+    side: str, words: Callable[[str, int], list[str]], given: argparse.Namespace
+) -> dict[str, Any]:
+    """A token's cost to a side at each dtype and batch; the best. The first, if not measured."""
     found = []
     for named, batch in TRIED[side]:
-        dtype = fastest() if named == "auto" else named
-        words = command(side, prompts, new, dtype, batch, every)
-        report = measure(words, THREADS, timeout=timeout).report
-        found.append({"dtype": dtype, "batch": batch, "seconds_each": report["seconds_each"]})
+        dtype = fastest() if named == "auto" and side != "ours" else named
+        if not given.calibrate:
+            return {"best": {"dtype": dtype, "batch": batch}, "tried": []}
+        used = measure(words(dtype, batch), thread_settings(given.threads), timeout=given.timeout)
+        found.append({"dtype": dtype, "batch": batch, given.measure: used.report[given.measure]})
         print(side, found[-1], file=sys.stderr)
-    return {"best": min(found, key=lambda each: each["seconds_each"]), "tried": found}
-
-
-def speeds(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, float]:
-    """Medians of new tokens a second."""
-    return {name: 1 / median(values(samples, name, "seconds_each")) for name in names}
-
-
-def ratios(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Ratio]:
-    """What each other side takes for a token over what we take."""
-    others = [name for name in names if name != "ours"]
-    return {name: compare(samples, name, "ours", "seconds_each") for name in others}
+    return {"best": min(found, key=lambda each: each[given.measure]), "tried": found}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,11 +76,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=64, help="prompts")
     parser.add_argument("--new", type=int, default=128, help="new tokens of a prompt at most")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--calibrate", action=argparse.BooleanOptionalAction, default=True,
+        help="look for each side's best dtype and batch first; else the first of TRIED",
+    )  # fmt: skip
     parser.add_argument("--every", type=int, default=16, help="prompts of sides without batches")
+    parser.add_argument("--part", type=int, default=1, help="the same for the other two")
     parser.add_argument("--llama", help="the Python of an environment with llama-cpp-python")
     parser.add_argument("--sides", nargs="+", choices=tuple(TRIED), default=tuple(TRIED))
     parser.add_argument("--seed", type=int, default=0, help="of the order within rounds")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for one run")
+    parser.add_argument(
+        "--measure", default="seconds_each", choices=("seconds_each", "cpu_each"),
+        help="wall time, or processor time for a machine that does other work, too",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, help="of every side; needed for cpu_each")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     if "ours" not in given.sides or len(given.sides) + bool(given.llama) < 2:
@@ -98,32 +98,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         prompts = Path(folder) / "prompts.json"
         lengths = write(prompts, given.count)
-        tried = {
-            name: calibrate(
-                name, prompts, given.new // 4, given.every if name in ALONE else 2, given.timeout
-            )
-            for name in given.sides
-        }
-        these = []
+        threads = thread_settings(given.threads)
+        tried, these = {}, []
         for name in given.sides:
-            best, every = tried[name]["best"], given.every if name in ALONE else 1
+            every = 1 if name == "ours" else given.every if name in ALONE else given.part
+            small = partial(command, name, prompts, given.new // 4, every=max(2, every))
+            tried[name] = calibrate(name, small, given)
+            best = tried[name]["best"]
             words = command(name, prompts, given.new, best["dtype"], best["batch"], every)
-            these.append(Side(name, tuple(words), THREADS))
+            these.append(Side(name, tuple(words), threads))
         if given.llama:
             words = [given.llama, str(Path(__file__).with_name("language_llama.py"))]
             words += ["--prompts", str(prompts), "--new", str(given.new)]
             words += ["--every", str(given.every)]
-            these.append(Side("llama", tuple(words), THREADS))
+            these.append(Side("llama", tuple(words), threads))
         samples = run(
             these, given.rounds, seed=given.seed, warmups=0, timeout=given.timeout,
             say=lambda text: print(text, file=sys.stderr),
         )  # fmt: skip
     names = [side.name for side in these]
-    found = ratios(samples, names)
-    settings = {key: getattr(given, key) for key in ("count", "new", "rounds", "every", "seed")}
+    found = {
+        name: compare(samples, name, "ours", given.measure) for name in names if name != "ours"
+    }
+    speeds = {name: 1 / median(values(samples, name, given.measure)) for name in names}
+    asked = ("count", "new", "rounds", "every", "part", "seed", "measure", "threads")
+    settings = {key: getattr(given, key) for key in asked}
     body = described(
         these, samples, found, settings=settings, prompts=lengths, calibration=tried,
-        claims={name: CLAIMS[name] for name in found}, tokens_a_second=speeds(samples, names),
+        claims={name: CLAIMS[name] for name in found}, tokens_a_second=speeds,
     )  # fmt: skip
     body["answers"] = {name: line(name, each, CLAIMS[name]) for name, each in found.items()}
     print({name: round(each, 1) for name, each in body["tokens_a_second"].items()})

@@ -103,6 +103,12 @@ class Watch:
                     return
 
 
+def thread_settings(count: int | None) -> dict[str, str | None]:
+    """Variables for a side that computes in so many threads; None: as many as it likes."""
+    value = None if count is None else str(count)
+    return {"OMP_NUM_THREADS": value, "MKL_NUM_THREADS": value}
+
+
 def end(pid: int) -> None:
     """Kill a process and its descendants."""
     with suppress(psutil.NoSuchProcess):
