@@ -26,7 +26,7 @@ def quantising(
     if already:
         raise SourceError(f"{folder} is quantised already: leave out model.bits")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingExtra("bitsandbytes", "bits")
+        raise MissingExtra("bitsandbytes", "quantised")
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

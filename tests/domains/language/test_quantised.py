@@ -100,7 +100,7 @@ def test_what_cannot_be_quantised_says_so_before_loading(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "bitsandbytes" else found(name)
     )
-    with pytest.raises(MissingExtra, match=r"pip install 'foundation-toolkit\[bits\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'foundation-toolkit\[quantised\]'"):
         _ = model(wide_folder, 8).adapter
 
 
