@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def quantising(
-    folder: Path, dtype: "torch.dtype", device: str, bits: int | None
-) -> dict[str, Any]:
+def quantising(folder: Path, dtype: "torch.dtype", device: str, bits: int | None) -> dict[str, Any]:
     """What from_pretrained is told of a model whose weights are or shall be quantised.
 
     bits: 8 (LLM.int8, Dettmers et al. 2022) or 4 (NF4, Dettmers et al. 2023) for linear layers, by
