@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def states(folder: Path, placement: Placement) -> tuple[np.ndarray, set[str]]:
-    model = read_model(folder, "AutoModel", torch.float32, placement)
+    model = read_model(folder, "AutoModel", torch.float32, placement=placement)
     with torch.inference_mode():
         tokens = torch.arange(10, device=model.device)[None]
         found = model(input_ids=tokens).last_hidden_state.numpy()
