@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from foundation.domains.geospatial.head import Head
-    from foundation.domains.geospatial.intake import Intake
+    from foundation.domains.geospatial.intake import Intake, Units
     from foundation.domains.geospatial.parts import Part
 
 SIDE = 64
@@ -35,12 +35,12 @@ STARTER = "foundation.domains.geospatial.spectral:SpectralEncoder"
 class Encoder(Protocol):
     """An architecture: one file each, named by `options.encoder` of a model's YAML.
 
-    module: what is moved to the device. intake: what it takes. width: units of its vectors.
+    module: what is moved to the device. intake: what it takes. units: how long its vectors are.
     """
 
     module: "torch.nn.Module"
     intake: "Intake"
-    width: int
+    units: "Units"
 
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "Encoder":
@@ -55,7 +55,7 @@ class Encoder(Protocol):
         self, pixels: "torch.Tensor", batch: "Sequence[Part]"
     ) -> "tuple[torch.Tensor, torch.Tensor]":
         """Pixels of a batch of like windows [rows, bands, side, side] ([rows, dates, bands, ...])
-        -> vectors [rows, width], and of patches [rows, side / patch, side / patch, width]."""
+        -> vectors [rows, units], and of patches [rows, side / patch, side / patch, units]."""
         ...
 
 
@@ -103,8 +103,8 @@ class RasterEmbedder:
 
     @property
     def width(self) -> int:
-        """Units of a vector."""
-        return self.encoder.width
+        """Units of a window's and a scene's vector."""
+        return self.encoder.units.window
 
     def key(self, task: str, request: Any) -> Hashable:
         """Windows of as many bands and dates, and alike in knowing their place, share batches."""
@@ -122,8 +122,8 @@ class RasterEmbedder:
         from foundation.domains.geospatial.search import Searching
 
         if task == "change":
-            return Changing(request, sink, self.encoder.intake, self.width)
-        parts = RasterParts(request, sink, self.encoder.intake, self.width)
+            return Changing(request, sink, self.encoder.intake, self.encoder.units)
+        parts = RasterParts(request, sink, self.encoder.intake, self.encoder.units)
         if task == "search":
             return Searching(request, parts, sink, self._name)
         if task == "probe":
@@ -141,11 +141,11 @@ class RasterEmbedder:
                 f"{self._name} has no head of classes: give task.head=<head.safetensors of a "
                 "task=probe>, or model.path= of what task=tune recipe=geospatial/head made"
             )
-        return Head.read(file, self.width)
+        return Head.read(file, self.encoder.units.patch)
 
     def run(self, task: str, batch: "Sequence[Part]", draws: Draws) -> Iterator[tuple[int, Output]]:
-        """Each window's vector, float32 [width], and its patches' [side / patch, side / patch,
-        width]."""
+        """Each window's vector, float32 [units], and its patches' [side / patch, side / patch,
+        units]."""
         import torch
 
         size = PASS.get(torch.device(self._device).type, 16)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from foundation.adapter import Output
 from foundation.domains.geospatial import cog, scene
 from foundation.domains.geospatial.inputs import Change
-from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.outputs import named
 from foundation.domains.geospatial.parts import Part, RasterParts
 from foundation.domains.geospatial.reading import Grid, Question, Raster, opened
@@ -25,7 +25,7 @@ ALIGNED = 1.0  # pixels of shift that are no change
 class Changing:
     """Two dates of one scene."""
 
-    def __init__(self, request: Change, sink: Path | None, intake: Intake, units: int) -> None:
+    def __init__(self, request: Change, sink: Path | None, intake: Intake, units: Units) -> None:
         self.request, self.sink, self.intake, self.units = request, sink, intake, units
         self.before = self._parts("before", request.before)
         self.after = self._parts("after", request.raster)
@@ -126,7 +126,7 @@ class Scored:
 
     @classmethod
     def of(cls, before: RasterParts, after: RasterParts) -> "Scored":
-        totals, count = np.zeros((2, before.units)), 0
+        totals, count = np.zeros((2, before.units.patch)), 0
         for one, other in zip(before.strips(), after.strips(), strict=True):
             there = np.isfinite(one.vectors[..., 0]) & np.isfinite(other.vectors[..., 0])
             totals += [

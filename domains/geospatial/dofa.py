@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.layers import Block, loaded, state_dict, waves
 from foundation.domains.geospatial.parts import Part
 
@@ -99,7 +99,7 @@ class DofaEncoder:
 
     def __init__(self, module: Dofa, intake: Intake) -> None:
         self.module, self.intake = module, intake
-        self.width = module.shape[2]
+        self.units = Units(module.shape[2], module.shape[2])
 
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "DofaEncoder":

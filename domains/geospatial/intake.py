@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,13 @@ class Intake:
         """Black and white of each band in the model's numbers."""
         mean, std = np.array(self.mean or [0.0]), np.array(self.std or [1.0])
         return _float32(-mean / std), _float32((1 - mean) / std)
+
+
+class Units(NamedTuple):
+    """How long a model's vectors are: of a window, and of a patch."""
+
+    window: int
+    patch: int
 
 
 STARTER = Intake()

@@ -30,7 +30,7 @@ class Labelling:
         if found.reason is not None:
             return found
         counts = np.zeros(len(self.head.classes), np.int64)
-        total, patches = np.zeros(parts.units), 0
+        total, patches = np.zeros(parts.units.patch), 0
         for strip in parts.strips():
             there = strip.vectors[np.isfinite(strip.vectors[..., 0])].astype(np.float32)
             told = self.head.probabilities(there).argmax(-1)

@@ -13,7 +13,7 @@ from foundation.adapter import Output
 from foundation.domains.geospatial.facts import Facts
 from foundation.domains.geospatial.grid import Span, spans, weights
 from foundation.domains.geospatial.inputs import Scene
-from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.reading import Grid, Question
 from foundation.domains.geospatial.series import Day, Stack, opened
 from foundation.domains.geospatial.strips import OpenStrip, Strip, blended
@@ -55,7 +55,7 @@ class RasterParts:
         request: Scene,
         sink: Path | None,
         intake: Intake,
-        units: int,
+        units: Units,
         grid: Grid | None = None,
         raster: str | None = None,
     ) -> None:
@@ -148,10 +148,10 @@ class RasterParts:
         windows = [[row.first, row.last, column.first, column.last] for column in self._across]
         ends = [facts.height, facts.height, facts.width, facts.width]
         return OpenStrip(
-            np.zeros((*shape, self.units), np.float32),
+            np.zeros((*shape, self.units.patch), np.float32),
             np.zeros(shape, np.float32),
             np.minimum(np.array(windows, np.int32) * self.patch, np.array(ends, np.int32)),
-            np.full((count, self.units), np.nan, np.float32),
+            np.full((count, self.units.window), np.nan, np.float32),
             np.zeros(count, np.float32),
         )
 
@@ -218,7 +218,7 @@ class RasterParts:
 
     def summary(self) -> Output:
         """The row of the scene without an answer: its columns, pooled vector, and why none."""
-        total = np.zeros(self.units, np.float64)
+        total = np.zeros(self.units.window, np.float64)
         windows = embedded = 0
         share = 0.0
         for strip in self.strips():

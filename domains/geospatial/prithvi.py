@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.layers import Block, loaded, state_dict, waves
 from foundation.domains.geospatial.parts import Part
 from foundation.errors import SourceError
@@ -95,7 +95,7 @@ class PrithviEncoder:
 
     def __init__(self, module: Prithvi, intake: Intake) -> None:
         self.module, self.intake = module, intake
-        self.width = module.shape[2]
+        self.units = Units(module.shape[2], module.shape[2])
 
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "PrithviEncoder":

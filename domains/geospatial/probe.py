@@ -71,7 +71,7 @@ class Probing:
 
     def _vectors(self, samples: Samples) -> tuple[NDArray[np.float32], Samples]:
         """The vectors of the labelled patches that have one."""
-        found = np.full((len(samples.labels), self.parts.units), np.nan, np.float32)
+        found = np.full((len(samples.labels), self.parts.units.patch), np.nan, np.float32)
         top = 0
         for strip in self.parts.strips():
             inside = (samples.rows >= top) & (samples.rows < top + len(strip.vectors))

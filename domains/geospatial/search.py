@@ -37,7 +37,7 @@ class Searching:
         found = self.parts.summary()
         if found.reason is not None:
             return found
-        index = VectorIndex.open(self._folder, self.parts.units)
+        index = VectorIndex.open(self._folder, self.parts.units.window)
         try:
             vector = found.extra["embedding"] if self.request.at is None else self._at()
         except RequestError as error:

@@ -6,19 +6,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.network import SpectralTransformer
 from foundation.domains.geospatial.parts import Part
 
+PATCHES = 0.3
+"""Length of the patches' mean and of their spread, where that of the summary token is 1."""
+
 
 class SpectralEncoder:
-    """Any bands at any ground distance, as a sensor's asinh of standard deviations."""
+    """Any bands at any ground distance, as a sensor's asinh of standard deviations.
+
+    A window's vector is the summary token, and the mean and spread of its patches, each of its own
+    length: the token tells windows apart, and the patches what is in them.
+    """
 
     def __init__(self, network: SpectralTransformer) -> None:
         self.module = network
         self.intake = Intake(patch=network.shape.patch)
-        self.width = network.shape.width
+        width = network.shape.width
+        self.units = Units(3 * width, width)
 
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "SpectralEncoder":
@@ -34,5 +43,10 @@ class SpectralEncoder:
     def __call__(self, pixels: Tensor, batch: Sequence[Part]) -> tuple[Tensor, Tensor]:
         bands = torch.tensor([part.wavelengths for part in batch], device=pixels.device)
         distance = torch.tensor([part.distance for part in batch], device=pixels.device)
-        found: tuple[Tensor, Tensor] = self.module(pixels, bands, distance)
-        return found
+        summary, patches = self.module(pixels, bands, distance)
+        flat = patches.flatten(1, 2).float()
+        summary, mean, spread = (
+            functional.normalize(kind, dim=1)
+            for kind in (summary.float(), flat.mean(1), flat.std(1))
+        )
+        return torch.cat([summary, PATCHES * mean, PATCHES * spread], 1), patches

@@ -48,8 +48,9 @@ class Strip:
             bits = np.unpackbits(file["there"], count=down * across)
             vectors = np.full((down, across, units), np.nan, np.float16)
             vectors[bits.reshape(down, across) > 0] = file["vectors"]
-            pooled = np.full((len(file["seen"]), units), np.nan, np.float32)
-            pooled[file["seen"]] = file["pooled"]
+            seen = file["seen"]
+            pooled = np.full((len(seen), file["pooled"].shape[1]), np.nan, np.float32)
+            pooled[seen] = file["pooled"]
             return cls(vectors, file["windows"], pooled, file["valid"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.domains.geospatial.intake import Intake
+from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.parts import Part
 from foundation.errors import SourceError
 from foundation.pretrained import read_model
@@ -18,7 +18,7 @@ class VisionEncoder:
 
     def __init__(self, module: Any, intake: Intake, whole: str) -> None:
         self.module, self.intake, self._whole = module, intake, whole
-        self.width = int(module.config.hidden_size)
+        self.units = Units(int(module.config.hidden_size), int(module.config.hidden_size))
         # Before the patches come the class token and, in DINOv3, registers.
         self._before = 1 + int(getattr(module.config, "num_register_tokens", 0) or 0)
         self._masks = module.config.model_type == "vit_mae"

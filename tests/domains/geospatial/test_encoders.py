@@ -124,8 +124,8 @@ def test_a_patch_tells_of_its_place_and_a_window_not_of_others(tmp_path: Path, k
     adapter = _loaded(tmp_path, kind)
     one, other = (_part(6 if kind == "prithvi" else 3, seed) for seed in (0, 1))
     (whole, patches), _ = _vectors(adapter, one, other)
-    assert whole.shape == (adapter.width,)
-    assert patches.shape == (4, 4, adapter.width)
+    assert whole.shape == (adapter.encoder.units.patch,)
+    assert patches.shape == (4, 4, adapter.encoder.units.patch)
     alone = _vectors(adapter, one)[0]
     np.testing.assert_allclose(alone[1], patches, atol=1e-5)
     changed = one.pixels.copy()
