@@ -1,6 +1,6 @@
 """Code: language models over program text, judged by running what they wrote."""
 
-from foundation.spec import Domain, Task
+from foundation.spec import Domain, Task, Tuning
 
 _HERE = "foundation.domains.code"
 _COLUMNS = {
@@ -44,4 +44,13 @@ DOMAIN = Domain(
             columns={"log_likelihood": "float64", "tokens": "int64"},
         ),
     },
+    tuning=Tuning(
+        begin=f"{_HERE}.tuning:begin",
+        read=f"{_HERE}.tuning:read",
+        fields=("text", "completion", "path"),
+        methods=("lora", "full", "pretrain"),
+        group=f"{_HERE}.tuning:group",
+        likenesses=f"{_HERE}.tuning:LIKENESSES",
+        merge=f"{_HERE}.tuning:merge",
+    ),
 )

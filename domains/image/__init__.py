@@ -1,6 +1,6 @@
 """Images: pictures drawn from text, and pictures and texts in one space."""
 
-from foundation.spec import Domain, Task
+from foundation.spec import Domain, Task, Tuning
 
 _HERE = "foundation.domains.image"
 _PICTURES = f"{_HERE}.files:read_pictures"
@@ -62,4 +62,16 @@ DOMAIN = Domain(
             columns={"probability": "float64", "unsure": "bool", "second": "string"},
         ),
     },
+    tuning=Tuning(
+        begin=f"{_HERE}.tuning:begin",
+        read=f"{_HERE}.tuning:read",
+        fields=("picture", "text"),
+        methods=("lora", "full"),
+        likenesses=f"{_HERE}.tuning:LIKENESSES",
+        recipes={
+            "lora": {"epochs": 50, "augment": 0.1, "patience": 0},
+            "full": {"epochs": 50, "rate": 0.0003, "augment": 0.1, "patience": 0},
+        },
+        merge=f"{_HERE}.tuning:merge",
+    ),
 )

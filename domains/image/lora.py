@@ -9,6 +9,7 @@ from foundation.errors import SourceError
 from foundation.spec import Delta
 
 DISTILLED = "distilled"
+PEFT = "adapter_config.json"
 
 
 class Loras:
@@ -22,6 +23,12 @@ class Loras:
         self._distilled: str | None = None
         self.told: list[dict[str, Any]] = []
         for number, delta in enumerate(deltas):
+            if (Path(delta.path).expanduser() / PEFT).is_file():
+                # As task=tune writes it; merged, since not every pipeline takes LoRA weights.
+                from foundation.tuning.lora import merged
+
+                pipe.transformer = merged(pipe.transformer, [delta])
+                continue
             path, digest = _verified(delta)
             _add(pipe, path, f"lora_{number}")
             self.told.append({"file": path.name, "scale": delta.scale, "sha256": digest})

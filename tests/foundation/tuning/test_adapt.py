@@ -1,0 +1,76 @@
+"""task=adapt on molecules: every way on the same folds, a table, and the best one's model."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.cli import main
+
+SMILES = [f"{'C' * n}{end}" for n in range(1, 11) for end in ("O", "N", "c1ccccc1", "c1ccncc1")]
+
+
+@pytest.fixture
+def starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny starter and labelled molecules, in an empty folder."""
+    from foundation.domains.molecule.training import SmilesTraining
+
+    monkeypatch.chdir(tmp_path)
+    shape = {"vocabulary": 90, "width": 16, "layers": 1}
+    SmilesTraining.begin(SMILES, shape, 0).save(tmp_path / "starter")
+    rows = [(smiles, "ring" if "1" in smiles else "chain") for smiles in SMILES]
+    with Path("few.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("smiles", "label"), *rows, ("nonsense", "ring")])
+    return tmp_path / "starter"
+
+
+def adapt(starter: Path, *more: str) -> int:
+    return main([
+        f"model.path={starter}", "task=adapt", "task.data=few.csv", "task.folds=3",
+        "recipe.steps=20", "recipe.rate=0.02", "recipe.precision=float32", *more,
+    ])  # fmt: skip
+
+
+def test_the_best_way_is_told_with_what_it_costs_and_its_model_answers(
+    starter: Path, capsys: Any
+) -> None:
+    assert adapt(starter, "hydra.run.dir=out") == 0
+    said = capsys.readouterr().out
+    assert "recommended: foundation model=molecule/starter" in said
+    with Path("out/adapt.csv").open() as file:
+        rows = {row["way"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"fingerprints", "head", "full"}
+    for row in rows.values():
+        assert float(row["low"]) <= float(row["score"]) <= float(row["high"])
+        assert float(row["seconds"]) > 0
+    record = json.loads(Path("out/record.json").read_text())
+    best = max(record["metrics"].values())
+    assert record["ways"][0]["score"] == best
+    assert record["counts"] == {"rows": 40, "refused": 1}
+    if record["ways"][0]["way"] != "fingerprints":
+        asked = ["model.path=out/model", "task=classify", 'task.smiles=["CCCCO"]']
+        assert main([*asked, "hydra.run.dir=asked"]) == 0
+    assert adapt(starter, "hydra.run.dir=out") == 0
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_what_the_minutes_do_not_allow_is_told_and_goes_on_when_resumed(
+    starter: Path, capsys: Any
+) -> None:
+    assert adapt(starter, "hydra.run.dir=out", "task.minutes=0.0001") == 2
+    assert "task.minutes were over" in capsys.readouterr().err
+    assert adapt(starter, "hydra.run.dir=out", "task.methods=[head]") == 0
+    assert "head is best of 1" in capsys.readouterr().out
+
+
+def test_wrong_settings_are_told_in_a_line(starter: Path, capsys: Any) -> None:
+    for more, told in (
+        ("task.methods=[lora]", "unknown method 'lora'"),
+        ("task.folds=1", "task.folds must be"),
+        ("task.minutes=-1", "task.minutes must be above 0"),
+        ("task.folds=30", "folds need as many groups"),
+    ):
+        assert adapt(starter, more, "hydra.run.dir=wrong") == 2
+        assert told in capsys.readouterr().err
