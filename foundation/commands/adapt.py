@@ -160,7 +160,7 @@ def _save(
         "model": spec.name, "source": spec.source, "revision": spec.revision,
         "licence": spec.licence, "method": best.way, "recipe": asdict(trainer.recipe),
         "seed": comparison.seed, "data": dict(digests), "data_licence": None,
-        "labels": list(comparison.goal.labels), "leaks": [],
+        "labels": list(comparison.goal.labels), "leaks": [], "before": None,
         "figures": {f"cross-validated {k}": v for k, v in (best.figures or {}).items()},
     })  # fmt: skip
 

@@ -60,6 +60,7 @@ def _first(
         prepared, leaks = _prepared(job, spec, recipe, method)
         trainer = _trainer(job, prepared, placement)
         job.remember()
+        untuned = None if "tunable" in recipe else outcome.before(trainer, job.folder / "data")
         since, before = time.perf_counter(), trainer.step
         _train(trainer, prepared.training, job.folder)
         rows = (trainer.step - before) * prepared.training.batch
@@ -70,10 +71,11 @@ def _first(
         )  # fmt: skip
         figures = outcome.figures(trainer, prepared)
         facts = _facts(job, spec, recipe, method, prepared, figures, leaks)
+        facts["before"] = untuned
         outcome.save(trainer, prepared, job.folder, facts)
         held.record(_record(job, prepared, facts, trainer, time.perf_counter() - began))
         held.discard_parts()
-        return _told(trainer, prepared, figures, job.folder)
+        return _told(trainer, prepared, facts, job.folder)
     finally:
         held.close()
 
@@ -243,6 +245,7 @@ def _record(
         "seconds": {"run": seconds},
         "counts": counts | {"held_out": len(prepared.held_out)},
         "metrics": {k: last[k] for k in ("loss", "held_out") if last[k] is not None}
+        | ({} if facts["before"] is None else {"held_out_before": facts["before"]})
         | dict(facts["figures"]),
         "best": trainer.best,
         "leaks": facts["leaks"],
@@ -250,13 +253,14 @@ def _record(
     }
 
 
-def _told(
-    trainer: "Trainer", prepared: Prepared, figures: Mapping[str, float], folder: Path
-) -> str:
+def _told(trainer: "Trainer", prepared: Prepared, facts: Mapping[str, Any], folder: Path) -> str:
     """The last line on the screen."""
     row = trainer.curve[-1]
-    measured = "" if row["held_out"] is None else f", held out {row['held_out']:.4g}"
-    more = "".join(f", {name} {value:.4g}" for name, value in figures.items())
+    held_out = trainer.best.get("held_out", row["held_out"])
+    measured = "" if held_out is None else f", held out {held_out:.4g}"
+    if facts["before"] is not None:
+        measured += f" ({facts['before']:.4g} before)"
+    more = "".join(f", {name} {value:.4g}" for name, value in facts["figures"].items())
     refused = f", {prepared.refused:,} rows refused" if prepared.refused else ""
     return (
         f"{trainer.step:,} steps on {len(prepared.rows):,} rows{refused}, "

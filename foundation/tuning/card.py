@@ -28,7 +28,13 @@ def card(
         "",
         "## Held-out figures",
         "",
-        *_table([("loss of training", last["loss"]), ("held-out loss", last["held_out"])]),
+        *_table(
+            [
+                ("loss of training", last["loss"]),
+                ("held-out loss", last["held_out"]),
+                ("held-out loss before", facts["before"]),
+            ]
+        ),
         *(f"| {name} | {value:.4g} |" for name, value in facts["figures"].items()),
         "",
         "Shared between training and held-out rows: "

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import shutil
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,9 +60,13 @@ def gather(tuning: Tuning, wanted: Wanted, folder: Path) -> Data:
     held = folder / "held_out.npy"
     if not told.exists():
         reading = _Reading(tuning, wanted)
-        write(path, tuning.fields, reading.rows())
+        try:
+            write(path, tuning.fields, reading.rows())
+            reading.check()
+        except InputError:
+            shutil.rmtree(folder)  # a run that is refused leaves nothing
+            raise
         np.save(held, np.frombuffer(reading.held, np.int8) == 1)
-        reading.check()
         told.write_text(json.dumps(reading.told()))
     found = json.loads(told.read_text())
     measured = np.load(held)

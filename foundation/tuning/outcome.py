@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.durable import replacing, sync_folder
+from foundation.durable import replacing, sync_folder, write_json
 from foundation.model import TUNED
 from foundation.tuning.card import card
 from foundation.tuning.measuring import measured
@@ -30,6 +30,23 @@ def figures(trainer: "Trainer", prepared: Prepared) -> dict[str, float]:
     wanted = [prepared.tunable.wanted(row) for row in prepared.held_out]
     given = trainer.predict(prepared.held_out).numpy()
     return measured(given, wanted, bool(prepared.tunable.labels))
+
+
+def before(trainer: "Trainer", folder: Path) -> float | None:
+    """The held-out loss before the first step, measured once; None where nothing is measured on.
+
+    With LoRA and completions that is the untuned model's, with a head what knows nothing.
+    """
+    path = folder / "before.json"
+    if path.exists():
+        found: float | None = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    if trainer.step or not len(trainer.held_out):
+        return None
+    found = trainer.evaluate(trainer.held_out)
+    if trainer.accelerator.is_main_process:
+        write_json(path, found)
+    return found
 
 
 def save(trainer: "Trainer", prepared: Prepared, folder: Path, facts: Mapping[str, Any]) -> None:
