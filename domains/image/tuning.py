@@ -147,6 +147,7 @@ class CaptionedPictures:
         if self.adapted is not None:
             lora.save(self.parts["transformer"], self.adapted, folder, self.start.spec.name)
             return
+        self.inner._kept = None  # what a hook keeps belongs to a graph, which is not copied
         parts: Any = deepcopy(self.parts).to("cpu").eval()
         network.save(network.pipeline(self.shape, parts, self.inner.words), folder)
 
