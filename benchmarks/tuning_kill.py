@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compared(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
     data = folder / "rows.smi"
-    atoms = "CCCNOcF"
+    atoms = "CCCNOS"
     rows = {"C" * chance.randint(1, 9) + chance.choice(atoms).upper() * 2 for _ in range(400)}
     rows |= {"C" * a + "O" * b + "C" * c for a in range(1, 9) for b in (0, 1) for c in range(9)}
     data.write_text("\n".join(sorted(rows)))
