@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from foundation.commands.estimate import of_model as estimate
     from foundation.model import Model, load
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "estimate", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import foundation` stays cheap."""
+    if name == "estimate":
+        from foundation.commands.estimate import of_model
+
+        return of_model
     if name in __all__:
         from foundation import model
 

@@ -40,6 +40,19 @@ def run(job: Job) -> str:
     return f"{told(made, price)}\n{verdict(made)}: {path}"
 
 
+def of_model(
+    name: str, task: str | None = None, *, placement: str | Mapping[str, Any] = "auto", **given: Any
+) -> Estimate:
+    """What a task of a model needs, by the names the command line uses; nothing is loaded.
+
+    placement: as for `load`; {"device": "cuda", "memory": "80GB"} is a machine that need not be
+    here. given: the task's settings.
+    """
+    spec = registry.spec(name)
+    group = {"device": placement} if isinstance(placement, str) else placement
+    return of_task(spec, task, dict(given), *target(group, spec))
+
+
 def target(group: Mapping[str, Any], spec: ModelSpec) -> tuple[Placement, Device]:
     """The placement and the device it means; one that is not here is known by placement.memory."""
     memory = amounts.parsed(group.get("memory"), "placement.memory")

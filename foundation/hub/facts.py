@@ -18,6 +18,8 @@ from foundation.hub.cache import cache_folder, offline
 from foundation.hub.source import ALLOW
 from foundation.spec import ModelSpec
 
+ANSWER = 10.0
+"""Seconds in which the Hub must answer at first."""
 LARGEST = 2**20
 """Bytes of a JSON file that tells a model's shape; a vocabulary is larger and tells nothing."""
 
@@ -127,6 +129,9 @@ def _remote(spec: ModelSpec) -> dict[str, Any]:
     from huggingface_hub import HfApi, RepoFile, hf_hub_download
 
     name, api = spec.source.removeprefix("hub:"), HfApi()
+    api.model_info(
+        name, revision=spec.revision, timeout=ANSWER
+    )  # the tree alone would ask for long
     tree = api.list_repo_tree(name, recursive=True, revision=spec.revision)
     found = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
     sizes = {p: size for p, size in found.items() if _matches(p, spec.files or ALLOW)}

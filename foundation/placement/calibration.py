@@ -68,7 +68,7 @@ def seconds(
     rates = sorted(k["work"] / k["seconds"] for k in kept if k["work"] and k["dtype"] == dtype)
     if work and rates:
         rate = rates[len(rates) // 2]
-        return 1000 * work / rate, f"{rate / 1e9:,.0f} GFLOP/s of other models here: a rough guess"
+        return 1000 * work / rate, f"{rate / 1e9:,.3g} GFLOP/s of other models here: a rough guess"
     return None, "no run here yet: unknown"
 
 

@@ -221,6 +221,15 @@ def test_a_card_that_is_not_here_is_described_by_its_memory(tmp_path, capsys) ->
     assert 6 * GB < values["peak"] < 20 * GB
 
 
+def test_an_estimate_is_had_in_python() -> None:
+    import foundation as fm
+
+    made = fm.estimate("image/sdxl", placement={"device": "cuda", "memory": "80GB"}, prompt="a dog")
+    assert made.fits
+    assert made.room == 80 * GB
+    assert fm.estimate("molecule/starter", "embed", placement="cpu", smiles=["CCO"]).task == "embed"
+
+
 def test_no_card_and_no_memory_told_is_refused_in_a_line(tmp_path, capsys) -> None:
     words = ["task=estimate", "model=image/sdxl", "placement=cuda:3", f"hydra.run.dir={tmp_path}"]
     assert main(words) == 2
