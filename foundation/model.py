@@ -80,7 +80,9 @@ class Model:
         """Decide what a run begins with; PlacementError before anything is fetched or loaded."""
         placement = replace(self.placement, dtype=self.dtype)
         rows = settings.batch or int(self.spec.options.get("batch", BATCH))
-        self.plan = plan(self.spec, self.adapter_class, task, settings.requests(), rows, placement)
+        # A pipe can be read but once: its requests are not looked at beforehand.
+        seen = settings.requests() if settings.rereadable else iter(())
+        self.plan = plan(self.spec, self.adapter_class, task, seen, rows, placement)
         if self.plan.rows < rows:
             self._events.append(f"the batch begins with {self.plan.rows}, which fits")
 

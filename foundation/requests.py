@@ -64,6 +64,11 @@ class Settings:
             return None
         return self.count * (1 if self.rows is None else len(self.rows))
 
+    @property
+    def rereadable(self) -> bool:
+        """Whether the requests can be read twice: no pipe or terminal is their input."""
+        return self.input is None or self.input.is_file() or self.input.is_dir()
+
     def requests(self) -> Iterator[Item]:
         """Each request with its number, refused ones with their reason."""
         number = 0

@@ -97,12 +97,11 @@ def of_task(
     domain = registry.domain(spec.domain)
     try:
         made = settings(domain, task, given)
-        items = list(made.requests()) if made.total is not None else made.requests()
-        rows = made.batch
+        items, rows = made.requests() if made.rereadable else iter(()), made.batch
     except InputError as error:
         if " needs " not in str(error):
             raise
-        items, rows = [], given.get("batch")  # nothing was given: the model's usual request
+        items, rows = iter(()), given.get("batch")  # nothing was given: the model's usual request
     rows = rows or int(spec.options.get("batch", BATCH))
     machine = calibration.machine_name("cpu" if device.kind == "cpu" else device.title)
     adapter = registry.resolve(spec.adapter)

@@ -13,7 +13,7 @@ from foundation.placement.device import Device
 from foundation.requests import Item
 from foundation.spec import ModelSpec
 
-LOOKED_AT = 64
+LOOKED_AT = 16
 """Requests whose cost is asked; the dearest of them stands for all."""
 CUDA = 500_000_000
 """Bytes that a process's context and libraries take of a GPU, about."""

@@ -136,9 +136,9 @@ def room_of(placement: Placement, device: Device) -> int:
 
 def chosen(placement: Placement, machine: Machine) -> Device:
     """The device of a placement as it is now; for a lease the largest it may get."""
-    from foundation.placement.leases import leasable
-
     if placement.device == "lease":
+        from foundation.placement.leases import leasable
+
         return max(leasable(machine), key=lambda device: device.total)
     there = machine.devices() if placement.device != "cpu" else machine.devices()[-1:]
     return next((d for d in there if d.name == placement.device), there[-1])

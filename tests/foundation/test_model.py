@@ -1,6 +1,8 @@
 """What can be asked of a model, and what a resumed run keeps."""
 
 import json
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,3 +111,14 @@ def test_what_cannot_be_streamed_says_so(double) -> None:
         double().stream(count=1)
     with pytest.raises(InputError, match="stream takes one request"):
         double().stream(count=2)
+
+
+def test_a_pipe_is_read_once(double, tmp_path: Path) -> None:
+    pipe = tmp_path / "starts"
+    os.mkfifo(pipe)
+    words = [f"w{n}-" for n in range(40)]
+    writer = threading.Thread(target=lambda: pipe.write_text("\n".join(words) + "\n"))
+    writer.start()
+    rows = double().echo(input=str(pipe)).table().to_pylist()
+    writer.join()
+    assert [row["input"] for row in rows] == words
