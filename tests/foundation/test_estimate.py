@@ -137,7 +137,7 @@ def test_a_run_here_is_remembered(double, monkeypatch, tmp_path) -> None:
     (kept,) = (tmp_path / "calibration").iterdir()
     values = json.loads(kept.read_text())
     assert values["model"] == "double/whole"
-    assert 0 < values["seconds"] < 1
+    assert values["seconds"] > 0
 
 
 def safetensors(path: Path, **shapes: list[int]) -> None:
