@@ -118,10 +118,15 @@ def estimate(
     )
     lower = replace(known, dtype="bfloat16")
     half = costs(lower, adapter, items) if placement.dtype == "float32" else None
-    return replace(made, advice=tuple(_advice(made, cost, half, extra)))
+    bits = None
+    if "bits" in spec.capabilities and spec.bits is None:
+        bits = costs(replace(known, bits=4), adapter, items)
+    return replace(made, advice=tuple(_advice(made, cost, half, bits, extra)))
 
 
-def _advice(made: Estimate, cost: Cost, half: Cost | None, extra: int) -> Iterable[str]:
+def _advice(
+    made: Estimate, cost: Cost, half: Cost | None, bits: Cost | None, extra: int
+) -> Iterable[str]:
     """What would have to change for it to fit; nothing where it does."""
     if made.fits:
         return
@@ -142,8 +147,10 @@ def _advice(made: Estimate, cost: Cost, half: Cost | None, extra: int) -> Iterab
         where = "disk" if made.device == "cpu" else "host"
         words = " placement.dtype=bfloat16" if half else ""
         yield f"placement.offload={where}{words} task.batch=1: about {shown(away)}, much slower"
+    if bits is not None and bits.peak(1) + extra <= made.room:
+        yield f"model.bits=4 task.batch=1: about {shown(bits.peak(1) + extra)}"
     quarter = (made.parameters or 0) // 2
-    if quarter and quarter + least.fixed + least.memory + extra <= made.room:
+    if bits is None and quarter and quarter + least.peak(1) - least.weights + extra <= made.room:
         yield f"a model quantised to 4 bits: about {shown(quarter)} of weights"
     yield f"a device with {shown(least.peak(1) + extra)}, batch 1"
 
