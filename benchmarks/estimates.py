@@ -5,7 +5,7 @@
 
 Each geometry runs in a process of its own. The model is loaded, used and closed once, so that
 imports and the libraries' own buffers are not counted; then the peak is reset, and the model is
-loaded again and runs two batches. Measured is the peak of resident memory above what was resident
+loaded again and runs a batch. Measured is the peak of resident memory above what was resident
 before that. Models named random have the shape of a published one and random weights.
 """
 
@@ -43,12 +43,13 @@ class Geometry:
 
 def geometries() -> list[Geometry]:
     """Models, sizes and batches over the five domains."""
-    text = {"texts": [WORDS * 12] * 128, "count": 1}
-    long = {"texts": [WORDS * 60] * 16, "count": 1}
-    prompts = {"prompts": [WORDS] * 32, "max_tokens": 64}
-    code = {"prompts": ["def add(a, b):\n    "] * 32, "max_tokens": 96}
-    smiles = {"smiles": SMILES * 200, "count": 1}
-    square = lambda side: {"prompts": ["a red circle"] * 4, "width": side, "height": side}  # noqa: E731
+    text = {"texts": [WORDS * 12] * 64, "count": 1}
+    long = {"texts": [WORDS * 60] * 8, "count": 1}
+    prompts = {"prompts": [WORDS] * 32, "max_tokens": 24}
+    code = {"prompts": ["def add(a, b):\n    "] * 32, "max_tokens": 24}
+    small = {"prompts": ["a red circle"] * 32, "steps": 4}
+    smiles = {"smiles": SMILES * 171, "count": 1}
+    square = lambda side: {"prompts": ["a red circle"] * 2, "width": side, "height": side}  # noqa: E731
     bigger = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32,
               "num_attention_heads": 15, "num_key_value_heads": 5, "head_dim": 64}  # fmt: skip
     return [
@@ -61,12 +62,12 @@ def geometries() -> list[Geometry]:
                  bigger),
         Geometry("code smollm2 f32", "code/smollm2-135m", "complete", code, 16),
         Geometry("code smollm2 bf16", "code/smollm2-135m", "complete", code, 32, "bfloat16"),
-        Geometry("molecule starter f32", "molecule/starter", "generate", {"count": 1024}, 512),
+        Geometry("molecule starter f32", "molecule/starter", "generate", {"count": 512}, 512),
         Geometry("molecule starter embed", "molecule/starter", "embed", smiles, 512),
-        Geometry("chemfm-like random", "molecule/chemfm-1b", "generate", {"count": 128}, 64,
+        Geometry("chemfm-like random", "molecule/chemfm-1b", "generate", {"count": 64}, 64,
                  "float32", LLAMA),
-        Geometry("image pixels 64", "image/starter", "generate", {"prompts": ["a red circle"] * 64},
-                 32, "float32", {"width": 384, "depth": 12}),
+        Geometry("image pixels 64", "image/starter", "generate", small, 32, "float32",
+                 {"width": 384, "depth": 12}),
         Geometry("image sd 256", "image/stable-diffusion-1.5", "generate",
                  {**square(256), "steps": 2}, 2, "bfloat16", {"scale": 1.0}),
         Geometry("image sd 512", "image/stable-diffusion-1.5", "generate",
@@ -100,7 +101,7 @@ def measured(geometry: Geometry, folder: Path) -> dict[str, Any]:
         model = Model(spec, Placement("cpu", geometry.dtype))
         results = model.results(geometry.task, given)
         for number, _ in enumerate(results, 1):
-            if number >= 2 * geometry.batch:
+            if number >= geometry.batch:
                 break
         results.run.close()
         model.close()
