@@ -240,7 +240,7 @@ def test_no_card_and_no_memory_told_is_refused_in_a_line(tmp_path, capsys) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["task.of=paint"], "task.of=paint: molecule/starter can generate, embed, score, tune"),
+        (["task.of=paint"], "task.of=paint: molecule/starter can generate, embed"),
         (["task.of=tune"], "needs a recipe"),
         (["task.price=cheap"], "task.price must be what an hour costs"),
         (["placement.memory=much"], "placement.memory must be an amount"),
