@@ -112,7 +112,6 @@ class TextToImage:
         try:
             drawn = self._drawn_by(batch)
             pictures = self._draw(drawn, seeds(batch, draws))
-            self._compare(batch, drawn, seeds(batch, draws))
         except (RequestError, ValueError) as error:  # pipelines check what they are given
             if len(batch) > 1:  # one of them may be fine, or be another's fault
                 for row, request in enumerate(batch):
@@ -125,6 +124,7 @@ class TextToImage:
             zip(drawn, pictures, seeds(batch, draws), strict=True)
         ):
             yield row, self._output(request, picture, seed)
+        self._compare(batch, drawn, seeds(batch, draws))
 
     def notes(self) -> Sequence[str]:
         """What fast pictures cost."""
@@ -247,6 +247,14 @@ class TextToImage:
         key = self.key("generate", asked[0])
         if asked[0].speed == "exact" or not asked[0].compare or key in self._told:
             return
+        try:
+            self._told[key] = self._costs(asked, drawn, seeds)
+        except (RequestError, ValueError) as error:
+            self._told[key] = f"speed=fast cannot be compared with exact: {error}"
+
+    def _costs(
+        self, asked: Sequence[Generate], drawn: Sequence[Generate], seeds: Sequence[int]
+    ) -> str:
         from dataclasses import replace
 
         from foundation.domains.image.costs import costs, dino
@@ -256,14 +264,16 @@ class TextToImage:
         exact = self._drawn_by([self._fast.exactly(request) for request in asked[rows]])
         exact = [replace(request, preview=None) for request in exact]
         steps = int(exact[0].steps or 1)
-        # Both were drawn before they are timed; the first call of a kind takes longer.
+        # The first call of a kind takes longer; the fast ones had theirs.
+        if exact[0].image is None:  # from a picture, a part of one step is none
+            self._draw([replace(request, steps=1) for request in exact], seeds[rows])
         fast_ones, plain = (self._timed(each, seeds[rows]) for each in (drawn, exact))
         fewer = max(1, min(steps, round(steps * fast_ones[1] / plain[1])))
         few = self._timed([replace(request, steps=fewer) for request in exact], seeds[rows])
         distance = self._options.get("distance")
         measure = None if distance is None else dino(distance, None, self._device)
         found = costs(fast_ones, plain, (few[0], fewer), measure)
-        self._told[key] = found.line(self._fast.describe(int(drawn[0].steps or 1)), steps)
+        return found.line(self._fast.describe(int(drawn[0].steps or 1)), steps)
 
     def _timed(
         self, batch: Sequence[Generate], seeds: Sequence[int]
