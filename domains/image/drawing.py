@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from foundation.domains.image.scenes import Kind, Scene
 
-SIDE = 64
-RADIUS = {"small": 9.0, "large": 13.75}
+SIDE = 48
+RADIUS = {"small": 6.75, "large": 10.3}
 NUMBERS = 40  # drawn numbers that a picture takes at most
 RGB = {
     "red": (220, 38, 38),
@@ -26,8 +26,10 @@ RGB = {
 NEUTRAL = (226, 226, 226)
 TINT = 10  # largest change of a thing's channel, of 255
 GROUND_TINT = 4
+FREE = 0.5  # share of the room left in its cell by which a thing may be off the middle
 TURN = math.radians(6)
 CELL = SIDE // 2
+REACH = 1.15  # of its radius: how far from its middle a thing's corners are, at most
 
 Pixels = NDArray[np.floating[Any]]
 _MIDDLES = np.arange(SIDE, dtype=np.float32) + 0.5
@@ -59,12 +61,12 @@ def draw(scene: Scene, numbers: Iterator[float]) -> Picture:
     ground = NEUTRAL if scene.ground is None else RGB[scene.ground]
     pixels = np.empty((SIDE, SIDE, 3), np.float32)
     pixels[:] = _tinted(ground, numbers, GROUND_TINT)
-    covers = []
-    for thing in _placed(scene, numbers):
-        cover = np.clip(0.5 - _distance(thing), 0, 1)
-        pixels += cover[..., None] * (np.array(thing.rgb, np.float32) - pixels)
-        covers.append(cover)
-    return Picture(pixels, np.stack(covers))
+    covers = np.zeros((len(scene.kinds), SIDE, SIDE), np.float32)
+    for cover, thing in zip(covers, _placed(scene, numbers), strict=True):
+        box = _box(thing)
+        cover[box] = np.clip(0.5 - _distance(thing, box), 0, 1)
+        pixels[box] += cover[box][..., None] * (np.array(thing.rgb, np.float32) - pixels[box])
+    return Picture(pixels, covers)
 
 
 def _placed(scene: Scene, numbers: Iterator[float]) -> list[Thing]:
@@ -72,7 +74,7 @@ def _placed(scene: Scene, numbers: Iterator[float]) -> list[Thing]:
     things = []
     for (left, top, width, height), kind in zip(_cells(scene, numbers), scene.kinds, strict=True):
         radius = RADIUS[kind.size] * (1 + 0.05 * _signed(numbers))
-        free = [max(0.0, side / 2 - radius - 1) for side in (width, height)]
+        free = [FREE * max(0.0, side / 2 - radius - 1) for side in (width, height)]
         x = left + width / 2 + free[0] * _signed(numbers)
         y = top + height / 2 + free[1] * _signed(numbers)
         angle = TURN * _signed(numbers)
@@ -100,9 +102,19 @@ def _cells(scene: Scene, numbers: Iterator[float]) -> list[tuple[float, ...]]:
     ]
 
 
-def _distance(thing: Thing) -> Pixels:
-    """Signed distance of each pixel's middle to the thing's edge, below 0 inside, in pixels."""
-    x, y = _MIDDLES[None, :] - thing.x, _MIDDLES[:, None] - thing.y
+def _box(thing: Thing) -> tuple[slice, slice]:
+    """Rows and columns outside which the thing is not."""
+    reach = REACH * thing.radius + 1
+    first, last = (
+        [int(min(SIDE, max(0.0, middle + way))) for middle in (thing.y, thing.x)]
+        for way in (-reach, reach + 1)
+    )
+    return slice(first[0], last[0]), slice(first[1], last[1])
+
+
+def _distance(thing: Thing, box: tuple[slice, slice]) -> Pixels:
+    """Signed distance of a box's pixels' middles to the thing's edge, below 0 inside, in pixels."""
+    x, y = _MIDDLES[None, box[1]] - thing.x, _MIDDLES[box[0], None] - thing.y
     cos, sin = math.cos(thing.angle), math.sin(thing.angle)
     distance: Pixels = _EDGES[thing.kind.shape](cos * x + sin * y, cos * y - sin * x, thing.radius)
     return distance
@@ -142,7 +154,8 @@ def _star(x: Pixels, y: Pixels, r: float) -> Pixels:
     edge = np.array([r - inner * math.cos(math.pi / 5), -inner * math.sin(math.pi / 5)])
     normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
     distance = normal[0] * (away * np.cos(folded) - r) + normal[1] * away * np.sin(folded)
-    return np.asarray(distance, np.float32)
+    # The line goes on beyond the point, thinner than a pixel.
+    return np.asarray(np.maximum(distance, away - r), np.float32)
 
 
 _EDGES: dict[str, Any] = {

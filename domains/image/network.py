@@ -28,7 +28,7 @@ class Shape:
     shift: how far the sampler's times lean towards noise (Esser et al. 2024).
     """
 
-    side: int = 64
+    side: int = 48
     patch: int = 8
     width: int = 192
     depth: int = 6
@@ -37,7 +37,7 @@ class Shape:
     text_width: int = 128
     text_depth: int = 2
     text_heads: int = 4
-    tokens: int = 24
+    tokens: int = 20
     noise: float = 2.0
     shift: float = 3.0
 
@@ -56,7 +56,7 @@ def transformer(shape: Shape) -> nn.Module:
         num_heads=shape.heads,
         depth=shape.depth,
         axes_dim=[axis, axis],
-        # A grid of 8 x 8 needs no long waves.
+        # So small a grid needs no long waves.
         theta=100,
     )
     # The first guess is grey, and each block begins as the identity.

@@ -4,8 +4,9 @@ Held out is the same for everybody and never a whole colour, shape or relation: 
 (colour, shape), 7 of the 48 pairs (background, shape), and 9 of the 60 arrangements of two shapes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
@@ -83,7 +84,7 @@ class _Composer:
         if skill in ("colour", "count"):
             kinds, relation = self._one(skill), None
         elif skill == "single":
-            kinds, relation = (self._kind(self._plain),), None
+            kinds, relation = (self._kind(_plain(self.held_out)),), None
         else:
             kinds, relation = self._two(skill)
         named = {"colour": True, "binding": True, "single": False, "two": False}
@@ -98,21 +99,18 @@ class _Composer:
         )
 
     def _one(self, skill: str) -> tuple[Kind, ...]:
-        kind = self._kind(lambda pair: (pair in HELD_OUT_PAIRS) == self.held_out)
+        kind = self._kind(_held_out() if self.held_out else _plain(False))
         return (kind,) * (self._pick(range(1, MOST + 1)) if skill == "count" else 1)
 
     def _two(self, skill: str) -> tuple[tuple[Kind, ...], str]:
         if skill == "position" and self.held_out:
             return self._arranged()
         wanted = self._pairs_held_out(skill)
-        first = self._kind(HELD_OUT_PAIRS.__contains__ if wanted else self._plain)
-
-        def fits(pair: Pair) -> bool:
-            unlike = pair[1] != first.shape and (skill != "binding" or pair[0] != first.colour)
-            visible = not self.held_out or (pair[0], first.shape) not in HELD_OUT_GROUNDS
-            return unlike and (pair in HELD_OUT_PAIRS if wanted else self._plain(pair) and visible)
-
-        second = self._kind(fits, first.size if self._maybe(0.5) else None)
+        first = self._kind(_held_out() if wanted else _plain(self.held_out))
+        others = _others(
+            (first.colour, first.shape), skill == "binding", wanted, self.held_out and not wanted
+        )
+        second = self._kind(others, first.size if self._maybe(0.5) else None)
         free = [
             relation
             for relation in RELATIONS
@@ -126,7 +124,7 @@ class _Composer:
             other_way = {"left of": "right of", "above": "below"}
             one, other, relation = other, one, other_way[relation]
         first, second = (
-            self._kind(lambda pair, s=shape: pair[1] == s and pair not in HELD_OUT_PAIRS)  # type: ignore[misc]
+            self._kind([pair for pair in _plain(False) if pair[1] == shape])
             for shape in (one, other)
         )
         return (first, second), relation
@@ -143,15 +141,11 @@ class _Composer:
         free = [ground for ground in COLOURS if fits(ground)]
         return self._pick(free) if free else None
 
-    def _plain(self, pair: Pair) -> bool:
-        """A pair that is trained on, and visible on the background that is held out."""
-        return pair not in HELD_OUT_PAIRS and not (self.held_out and pair in HELD_OUT_GROUNDS)
-
     def _pairs_held_out(self, skill: str) -> bool:
         return self.held_out and skill in ("colour", "count", "binding")
 
-    def _kind(self, fits: Callable[[Pair], bool], size: str | None = None) -> Kind:
-        colour, shape = self._pick([pair for pair in PAIRS if fits(pair)])
+    def _kind(self, pairs: Sequence[Pair], size: str | None = None) -> Kind:
+        colour, shape = self._pick(pairs)
         return Kind(colour, shape, size or self._pick(SIZES))
 
     def _pick(self, choices: Sequence[Chosen]) -> Chosen:
@@ -159,3 +153,27 @@ class _Composer:
 
     def _maybe(self, share: float) -> bool:
         return next(self.numbers) < share
+
+
+@cache
+def _held_out() -> tuple[Pair, ...]:
+    return tuple(pair for pair in PAIRS if pair in HELD_OUT_PAIRS)
+
+
+@cache
+def _plain(on_ground: bool) -> tuple[Pair, ...]:
+    """Pairs that are trained on and, if asked, visible on the background that is held out."""
+    hidden = HELD_OUT_PAIRS | (HELD_OUT_GROUNDS if on_ground else frozenset())
+    return tuple(pair for pair in PAIRS if pair not in hidden)
+
+
+@cache
+def _others(first: Pair, other_colour: bool, held_out: bool, on_ground: bool) -> tuple[Pair, ...]:
+    """What may stand beside `first`: another shape, if asked of another colour."""
+    return tuple(
+        pair
+        for pair in (_held_out() if held_out else _plain(on_ground))
+        if pair[1] != first[1]
+        and not (other_colour and pair[0] == first[0])
+        and not (on_ground and (pair[0], first[1]) in HELD_OUT_GROUNDS)
+    )

@@ -19,42 +19,82 @@ from foundation.domains.image.wording import caption, vocabulary
 from foundation.draws import Draws
 from foundation.errors import SourceError
 
-EMA = 0.9995
 LEAST = 0.05  # the pipeline divides by no earlier time
 TOLD = 0.1  # weight of what patches show
 SEEN = 0.08  # share of a patch that a thing covers to be what it shows
 WORDINGS = 8
+KINDS = [len(SHAPES) + 1, len(COLOURS) + 1]  # what a patch may show, nothing among it
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A scene's picture and caption. shown: shape and colour of each patch from 1, 0 for none."""
+    """A scene's picture, 0 to 255, and caption.
 
-    pixels: Tensor
+    shown: shape and colour of each patch from 1, 0 for none.
+    """
+
+    pixels: "np.ndarray[Any, Any]"
     text: str
-    shown: Tensor
+    shown: "np.ndarray[Any, Any]"
+
+
+class Learner(nn.Module):
+    """The network, and what is read from it while it learns."""
+
+    def __init__(self, shape: network.Shape, parts: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.shows = _Shows(shape.width)
+        painter: Any = self.parts["transformer"]
+        painter.set_attn_processor(Attended())
+        painter.blocks[shape.depth // 2].register_forward_hook(self._keep)
+        self._kept: list[Tensor] = []
+
+    def forward(
+        self,
+        pixels: Tensor,
+        mixed: Tensor,
+        time: Tensor,
+        tokens: Tensor,
+        mask: Tensor,
+        shown: Tensor | None = None,
+    ) -> Tensor:
+        """Summed loss of the pictures; without `shown`, of the pixels alone.
+
+        The error of the clean picture predicted from `mixed` = (1 - t) x + t noise, over t: between
+        the clean picture's own error and the flow's (Li and He 2025). With it what shape and
+        colour each patch shows, read in the middle of the network: pixels alone say little about
+        the difference between a star and a cross.
+        """
+        text = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
+        guess = self.parts["transformer"](
+            hidden_states=mixed,
+            timestep=time,
+            encoder_hidden_states=text.last_hidden_state,
+            attention_mask=mask,
+            return_dict=False,
+        )[0]
+        wrong = (guess.float() - pixels).square().flatten(1).mean(1)
+        error: Tensor = (wrong / time.clamp(min=LEAST)).sum()
+        middle = self._kept.pop()
+        if shown is None:
+            return error
+        told = self.shows(middle).float().flatten(0, 1)
+        kinds = shown.flatten(0, 1)
+        for logits, kind in zip(told.split(KINDS, 1), kinds.unbind(1), strict=True):
+            error = error + TOLD * len(pixels) * functional.cross_entropy(logits, kind)
+        return error
+
+    def _keep(self, _module: nn.Module, _given: Any, states: Tensor) -> None:
+        self._kept.append(states)
 
 
 class PictureTraining:
-    """Rows are `split/skill`; which scene and where its things lie come from the draws.
-
-    The averaged weights are part of the module, so that a checkpoint holds them.
-    """
+    """Rows are `split/skill`; which scene and where its things lie come from the draws."""
 
     def __init__(self, shape: network.Shape, parts: dict[str, nn.Module], words: Any) -> None:
         self.shape, self.words = shape, words
-        self.parts = nn.ModuleDict(parts)
-        self.averaged = deepcopy(self.parts).requires_grad_(False).eval()
-        self.whole = nn.ModuleDict(
-            {"parts": self.parts, "averaged": self.averaged, "shows": _Shows(shape.width)}
-        )
-        self.whole.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        for each in (self.parts, self.averaged):
-            painter: Any = each["transformer"]
-            painter.set_attn_processor(Attended())
-        painter = self.parts["transformer"]
-        painter.blocks[shape.depth // 2].register_forward_hook(self._keep)
-        self._kept: Tensor | None = None
+        self.learner = Learner(shape, parts)
 
     @classmethod
     def begin(cls, rows: Sequence[str], shape: dict[str, Any], seed: int) -> "PictureTraining":
@@ -70,7 +110,7 @@ class PictureTraining:
         return cls(made, parts, network.tokenizer(words, made.tokens))
 
     def module(self) -> nn.Module:
-        return self.whole
+        return self.learner
 
     def size(self, row: str) -> int:
         return 1
@@ -84,77 +124,37 @@ class PictureTraining:
         told = draws.uniform(2) >= augment
         texts = [each.text if tell else "" for each, tell in zip(drawn, told, strict=True)]
         tokens = self.words(texts, padding="longest", truncation=True, return_tensors="pt")
+        pixels = torch.from_numpy(np.stack([each.pixels for each in drawn]))
         return {
-            "pixels": torch.stack([each.pixels for each in drawn]),
-            "shown": torch.stack([each.shown for each in drawn]),
+            "pixels": pixels.permute(0, 3, 1, 2).contiguous() / 127.5 - 1,
+            "shown": torch.from_numpy(np.stack([each.shown for each in drawn])),
             "tokens": tokens["input_ids"],
             "mask": tokens["attention_mask"].bool(),
         }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
-        """Summed loss of the pictures, and their number.
+        """Summed loss of the pictures, and their number; each picture gets its own time.
 
-        The error of the clean picture predicted from x_t = (1 - t) x + t noise, over t: between
-        the clean picture's own error and the flow's (Li and He 2025). With it, while training,
-        what shape and colour each patch shows, read in the middle of the network: pixels alone
-        say little about the difference between a star and a cross.
+        The times of a batch are spread evenly, which says more than as many drawn one by one.
         """
-        if not self.whole.training:
-            return self._error(self.averaged, batch, _generator(batch)), len(batch["mask"])
-        self._average()
-        error = self._error(self.parts, batch, None)
-        assert self._kept is not None
-        shown = self.whole["shows"](self._kept).float().flatten(0, 1)
-        kinds, self._kept = batch["shown"].flatten(0, 1), None
-        told = functional.cross_entropy(shown[:, : len(SHAPES) + 1], kinds[:, 0])
-        told = told + functional.cross_entropy(shown[:, len(SHAPES) + 1 :], kinds[:, 1])
-        return error + TOLD * len(batch["mask"]) * told, len(batch["mask"])
+        learning = self.learner.training
+        pixels, generator = batch["pixels"], None if learning else _generator(batch)
+        rows, device = len(pixels), pixels.device
+        even = torch.rand((), generator=generator, device=device) + torch.arange(rows) / rows
+        even, shift = (even % 1).to(device), self.shape.shift
+        time = shift * even / (1 + (shift - 1) * even)
+        noise = torch.randn(pixels.shape, generator=generator, device=device)
+        mixed = torch.lerp(pixels, self.shape.noise * noise, time[:, None, None, None])
+        shown = batch["shown"] if learning else None
+        return self.learner(pixels, mixed, time, batch["tokens"], batch["mask"], shown), rows
 
     def targets(self) -> Sequence[str]:
         return ("img_qkv_proj", "txt_kv_proj", "to_out.0", "gate_proj", "up_proj", "down_proj")
 
     def save(self, folder: Path) -> None:
-        """Write the averaged weights as a folder of diffusers."""
-        parts = deepcopy(self.averaged).to("cpu")
+        """Write a folder of diffusers."""
+        parts = deepcopy(self.learner.parts).to("cpu").eval()
         network.save(network.pipeline(self.shape, parts, self.words), folder)  # type: ignore[arg-type]
-
-    def _error(
-        self, parts: nn.ModuleDict, batch: dict[str, Tensor], generator: torch.Generator | None
-    ) -> Tensor:
-        pixels = batch["pixels"]
-        rows, device = len(pixels), pixels.device
-        even = torch.rand(rows, generator=generator, device=device)
-        shift = self.shape.shift
-        time = shift * even / (1 + (shift - 1) * even)
-        noise = torch.randn(pixels.shape, generator=generator, device=device)
-        mixed = torch.lerp(pixels, self.shape.noise * noise, time[:, None, None, None])
-        text = parts["text_encoder"](input_ids=batch["tokens"], attention_mask=batch["mask"])
-        guess = parts["transformer"](
-            hidden_states=mixed,
-            timestep=time,
-            encoder_hidden_states=text.last_hidden_state,
-            attention_mask=batch["mask"],
-            return_dict=False,
-        )[0]
-        wrong = (guess.float() - pixels).square().flatten(1).mean(1)
-        total: Tensor = (wrong / time.clamp(min=LEAST)).sum()
-        return total
-
-    def _keep(self, _module: nn.Module, _given: Any, states: Tensor) -> None:
-        self._kept = states
-
-    def _average(self) -> None:
-        """Move the averaged weights towards those of the last step."""
-        steps = self.whole.get_buffer("steps")
-        done = int(steps)
-        share = 1 - min(EMA, (1 + done) / (10 + done)) if done else 1.0
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.averaged.parameters()),
-                [each.detach() for each in self.parts.parameters()],
-                share,
-            )
-        steps += 1
 
     def _numbers(self, rows: Sequence[str], draws: Draws) -> Iterator[Iterator[float]]:
         """Each row's own numbers; held-out scenes take others than those trained on."""
@@ -167,18 +167,17 @@ class PictureTraining:
         split, skill = row.split("/")
         scene = scenes.compose(skill, split, numbers)
         picture = drawing.draw(scene, numbers)
-        pixels = torch.from_numpy(picture.pixels).permute(2, 0, 1) / 127.5 - 1
-        shown = torch.from_numpy(_shown(scene, picture, self.shape.patch))
-        return Drawn(pixels, caption(scene, chain(numbers)), shown)
+        shown = _shown(scene, picture, self.shape.patch)
+        return Drawn(picture.pixels, caption(scene, chain(numbers)), shown)
 
 
 class _Shows(nn.Sequential):
     """States of the network's middle -> logits of each patch's shape and colour."""
 
     def __init__(self, width: int) -> None:
-        hidden, kinds = 2 * width, len(SHAPES) + 1 + len(COLOURS) + 1
+        hidden = 2 * width
         super().__init__(
-            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, kinds)
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, sum(KINDS))
         )
 
 

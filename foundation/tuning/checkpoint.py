@@ -13,6 +13,8 @@ from foundation.errors import RunFolderError
 if TYPE_CHECKING:
     import torch
 
+    from foundation.tuning.optimizers import Together
+
 
 def flatten(state: dict[str, Any]) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     """An optimizer's state -> (tensors by name, the rest as JSON): no pickle is written."""
@@ -41,7 +43,7 @@ def save(
     folder: Path,
     step: int,
     module: "torch.nn.Module",
-    optimizer: "torch.optim.Optimizer",
+    optimizer: "torch.optim.Optimizer | Together",
     progress: dict[str, Any],
     keep: int,
     frozen: Collection[str] = (),
@@ -110,7 +112,7 @@ def progress(folder: Path) -> dict[str, Any]:
 def load(
     path: Path,
     module: "torch.nn.Module",
-    optimizer: "torch.optim.Optimizer",
+    optimizer: "torch.optim.Optimizer | Together",
     frozen: Collection[str] = (),
 ) -> dict[str, Any]:
     """Put a checkpoint into module and optimizers; return its progress."""

@@ -7,6 +7,7 @@ from foundation.errors import RequestError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("trapezoid", "cosine")
+OPTIMIZERS = ("adamw", "muon")
 
 
 WHOLE = (
@@ -22,7 +23,8 @@ class Recipe:
     warmup: steps of linear rise, at least 0. schedule: after it, "cosine" falls to 0 along half a
     wave; "trapezoid" stays, and falls linearly to 0 over the last share `decay` of the steps, so
     that a training can be lengthened before it decays.
-    weight_decay: of AdamW, 0 to 1. clip: largest gradient norm, above 0.
+    optimizer: "adamw", or "muon" for the hidden linear layers and adamw for the rest.
+    weight_decay: 0 to 1, a step and unit of the rate. clip: largest gradient norm, above 0.
     precision: "auto" (measured), "float32" or "bfloat16".
     augment: share of the rows that the domain augments, 0 to 1.
     accumulate: parts a batch is passed in, each on its own, for less memory; at least 1.
@@ -39,6 +41,7 @@ class Recipe:
     rate: float = 1e-3
     warmup: int = 100
     decay: float = 0.3
+    optimizer: str = "adamw"
     weight_decay: float = 0.01
     clip: float = 1.0
     precision: str = "auto"
@@ -77,9 +80,10 @@ class Recipe:
             raise RequestError("recipe.average must be below 1, got 1")
         if type(self.recompute) is not bool:
             raise RequestError(f"recipe.recompute must be true or false, got '{self.recompute}'")
-        for name, known in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise RequestError(f"recipe.{name} must be one of {', '.join(known)}")
+        known = {"precision": PRECISIONS, "schedule": SCHEDULES, "optimizer": OPTIMIZERS}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise RequestError(f"recipe.{name} must be one of {', '.join(values)}")
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the step that follows `step` finished ones."""

@@ -13,6 +13,7 @@ from foundation.durable import replacing
 from foundation.errors import FoundationError, RequestError, RunFolderError
 from foundation.tuning import checkpoint
 from foundation.tuning.average import Average
+from foundation.tuning.optimizers import optimizer
 from foundation.tuning.order import Order
 from foundation.tuning.recipe import Recipe
 
@@ -66,7 +67,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=_device(tunable) == "cpu")
         self.module = tunable.module()
         self.whole = self.accelerator.prepare_model(_whole(tunable))
-        self.optimizer = _optimizer(self.module, recipe)
+        self.optimizer = optimizer(self.module, tunable.targets(), recipe)
         self.average = Average(self.module, recipe.average) if recipe.average else None
         self.order = Order(
             [tunable.size(row) for row in rows] if sizes is None else sizes, recipe.batch, seed
@@ -349,15 +350,3 @@ def _whole(tunable: Tunable) -> "torch.nn.Module":
 
 def _device(tunable: Tunable) -> str:
     return next(tunable.module().parameters()).device.type
-
-
-def _optimizer(module: "torch.nn.Module", recipe: Recipe) -> "torch.optim.Optimizer":
-    import torch
-
-    return torch.optim.AdamW(
-        [p for p in module.parameters() if p.requires_grad],
-        lr=recipe.rate,
-        betas=(0.9, 0.98),
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )

@@ -193,11 +193,11 @@ def _starter(folder: Path) -> None:
     from foundation.domains.image.training import PictureTraining
 
     shape = {
-        "patch": 16, "width": 32, "depth": 2, "heads": 2, "ratio": 2.0,
+        "side": 48, "patch": 16, "width": 32, "depth": 2, "heads": 2, "ratio": 2.0,
         "text_width": 16, "text_depth": 1, "text_heads": 2,
     }  # fmt: skip
     made = PictureTraining.begin([], shape, 0)
-    for weight in made.whole["averaged"]["transformer"].parameters():
+    for weight in made.learner.parts["transformer"].parameters():
         torch.nn.init.normal_(weight, std=0.2)  # untrained, every picture is grey
     made.save(folder)
 

@@ -35,7 +35,7 @@ def test_without_a_rise_the_first_step_has_the_whole_rate(warmup) -> None:
         {"steps": 0}, {"steps": 1.5}, {"steps": True}, {"batch": "x"}, {"warmup": -1}, {"keep": 0},
         {"rate": 0}, {"rate": "fast"}, {"rate": math.nan}, {"rate": math.inf}, {"clip": 0},
         {"decay": 1.1}, {"decay": "x"}, {"augment": -0.1}, {"weight_decay": None},
-        {"precision": "float16"},
+        {"precision": "float16"}, {"optimizer": "sgd"},
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(wrong) -> None:

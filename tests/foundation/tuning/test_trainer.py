@@ -57,7 +57,7 @@ class Adding:
         return (error**2).sum(), len(rows)
 
     def targets(self):
-        return ()
+        return ("layers.0",)
 
     def save(self, folder):
         raise NotImplementedError
@@ -104,6 +104,22 @@ def test_stopped_at_any_step_and_resumed_it_gives_the_same_curve(tmp_path, whole
     made = trainer(tmp_path)
     assert made.run()
     same(made, whole)
+
+
+def test_muon_moves_the_hidden_layers_alone_and_is_resumed(tmp_path, whole) -> None:
+    recipe = Recipe(**{**vars(RECIPE), "optimizer": "muon"})
+    made = trainer(tmp_path / "whole", recipe)
+    assert made.run()
+    kept = {name for part in made.optimizer.state_dict()["state"].values() for name in part}
+    assert kept == {"step", "exp_avg", "exp_avg_sq", "momentum_buffer"}
+    muon = made.optimizer.parts[1].param_groups
+    assert [tuple(each.shape) for each in muon[0]["params"]] == [(16, 4)]
+    assert made.curve[-1]["held_out"] < made.curve[0]["loss"] / 3
+    trainer(tmp_path / "parted", recipe).run(stop=iter([False] * 11 + [True]).__next__)
+    again = trainer(tmp_path / "parted", recipe)
+    assert again.step == 11
+    assert again.run()
+    same(again, made)
 
 
 def test_killed_and_resumed_it_gives_the_same_curve(tmp_path, whole) -> None:
