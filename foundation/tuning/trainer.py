@@ -215,7 +215,8 @@ class Trainer:
                 break
             except torch.OutOfMemoryError:
                 self.optimizer.zero_grad(set_to_none=True)
-                if not self._save_memory(len(ids)):
+                # A batch prepared before memory was saved is prepared again, and no more is saved.
+                if len(parts) >= self.parts and not self._save_memory(len(ids)):
                     raise
                 parts = self._collate(self.step, ids)
         if value != value:
