@@ -193,7 +193,7 @@ def _property(name: str) -> Callable[[], Loaded]:
         source = hub.Source(address, None, {"test.csv.gz": digest})
         with gzip.open(hub.fetch([source])[0].path, "rt") as file:
             smiles = [row["SMILES"] for row in csv.DictReader(file)]
-        smiles = random.Random(7).sample(smiles, 3000)
+        smiles = random.Random(7).sample(smiles, 1000)
         with rdBase.BlockLogs():
             values = [describe(Chem.MolFromSmiles(each), [name])[name] for each in smiles]
             cores = [scaffold({"smiles": each}) for each in smiles]
@@ -220,8 +220,8 @@ SETS: dict[str, tuple[str, Sequence[str], Callable[[], Loaded], int]] = {
     "banking77": ("language/minilm", TEXT, _corpus("banking77"), 3),
     "snips": ("language/minilm", TEXT, _corpus("snips"), 8),
     "hatecheck": ("language/minilm", TEXT, _hatecheck, 50),
-    "qed": ("molecule/starter", ("fingerprints", "head", "full"), _property("qed"), 150),
-    "sa": ("molecule/starter", ("fingerprints", "head", "full"), _property("sa"), 150),
+    "qed": ("molecule/starter", ("fingerprints", "head", "full"), _property("qed"), 75),
+    "sa": ("molecule/starter", ("fingerprints", "head", "full"), _property("sa"), 75),
 }
 
 
