@@ -256,10 +256,10 @@ class Predicts(Protocol):
 class Start:
     """What a tuning begins with.
 
-    folder: the model's verified weights; None to pretrain where the model has none. method: head,
-    lora, full or pretrain. rows: the data, each the fields of the domain by name. options: the
-    recipe's `shape` and what else of it the core does not know. deltas: LoRA folders that are laid
-    on first. rank: of LoRA.
+    folder: the model's verified weights. method: head, lora, full or pretrain. rows: the data, each
+    the fields of the domain by name; none to write the model as it is. options: the recipe's
+    `shape` and what else of it the core does not know. rank: of LoRA. LoRA folders of the spec's
+    deltas are merged in first.
     """
 
     spec: ModelSpec
