@@ -25,6 +25,9 @@ class Scene:
         without georeference has; above 0. Null: as it is.
     offset: added to the stored values before the sensor's scale, such as -1000 for Sentinel-2 of
         processing baseline 04.00; null: as the product's name has it.
+    clouds: a raster of the same ground that tells where clouds are, which then are not valid.
+    cloud_values: its values that are clouds, such as [3, 8, 9, 10] of Sentinel-2's SCL; null: all
+        but 0.
     least_valid: share of a window's pixels that must be valid, 0 to 1, else it is not embedded.
     halo: half the patches by which windows overlap and their vectors are blended, 0 to 3.
     """
@@ -34,6 +37,8 @@ class Scene:
     bands: Sequence[str | None] | None = None
     resolution: float | None = None
     offset: float | None = None
+    clouds: str | None = None
+    cloud_values: Sequence[int] | None = None
     least_valid: float = 0.5
     halo: int = 1
 
@@ -51,6 +56,11 @@ class Scene:
             raise RequestError(f"resolution must be metres above 0, got {self.resolution}")
         if self.offset is not None and _number(self.offset) != _number(self.offset):
             raise RequestError(f"offset must be a number, got {self.offset}")
+        if self.cloud_values is not None and (
+            isinstance(self.cloud_values, str)
+            or not all(isinstance(value, int) for value in self.cloud_values)
+        ):
+            raise RequestError(f"cloud_values must be a list of numbers, got {self.cloud_values}")
         if not 0 <= _number(self.least_valid) <= 1:
             raise RequestError(f"least_valid must lie between 0 and 1, got {self.least_valid}")
         whole = isinstance(self.halo, int) and not isinstance(self.halo, bool)

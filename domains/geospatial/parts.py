@@ -80,6 +80,8 @@ class RasterParts:
             request.resolution,
             request.offset,
             self.grid,
+            request.clouds,
+            tuple(request.cloud_values or ()),
         )
         try:
             with opened(question, self.intake) as stack:

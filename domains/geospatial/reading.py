@@ -53,7 +53,8 @@ class Grid:
 class Question:
     """How a raster is to be read; see the request `Scene` for the settings.
 
-    grid: the pixels to which it is brought, whatever its own.
+    grid: the pixels to which it is brought, whatever its own. clouds, cloud_values: a raster of the
+    same ground, and which of its values are clouds.
     """
 
     raster: str
@@ -62,6 +63,8 @@ class Question:
     resolution: float | None = None
     offset: float | None = None
     grid: Grid | None = None
+    clouds: str | None = None
+    cloud_values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ class Raster:
             question.bands,
         )
         self.match: Match = needed(found, intake.bands)
+        self._clouds = None if question.clouds is None else _clouds(question.clouds, first, stack)
+        self._cloud_values = question.cloud_values
         self._sources = [sources[n] for n in self.match.layers]
         kinds = [np.dtype(source.file.dtypes[source.number - 1]) for source in self._sources]
         if any(np.issubdtype(kind, np.complexfloating) for kind in kinds):
@@ -222,6 +227,10 @@ class Raster:
                 valid &= layer != source.nodata
         for source in self._masked:
             valid &= source.file.read_masks(source.number, window=window) > 0
+        if self._clouds is not None:
+            seen = self._clouds.read(1, window=window)
+            cloudy = np.isin(seen, self._cloud_values) if self._cloud_values else seen != 0
+            valid &= ~cloudy
         if not valid.any():
             values = np.zeros_like(stored)
         else:
@@ -414,6 +423,23 @@ def _wavelength(source: _Source) -> float | None:
             continue
         return value * 1000 if value < 100 else value
     return None
+
+
+def _clouds(address: str, file: Any, stack: ExitStack) -> Any:
+    """A mask of clouds on the pixels of an open file, the nearest value each."""
+    try:
+        mask = stack.enter_context(_open(address))
+        if file.crs is None or mask.crs is None:
+            if mask.shape != file.shape:
+                raise RequestError(
+                    f"has {file.height} x {file.width} pixels and its clouds "
+                    f"{mask.height} x {mask.width}"
+                )
+            return mask
+        grid = {k: getattr(file, k) for k in ("crs", "transform", "width", "height")}
+        return stack.enter_context(WarpedVRT(mask, resampling=Resampling.nearest, **grid))
+    except RasterioError as error:
+        raise RequestError(f"has no clouds at {Path(address).name}: {_short(error)}") from error
 
 
 def _on(grid: Grid, file: Any) -> bool:

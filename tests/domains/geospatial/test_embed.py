@@ -125,6 +125,25 @@ def test_what_is_nodata_has_no_vector_and_a_reason(
     assert row["embedded_windows"] == row["windows"] - len(refused)
 
 
+def test_clouds_are_not_valid_even_from_a_coarser_mask_south_up(
+    model: Model, tmp_path: Path, write: Any, ground: Any
+) -> None:
+    scene = write("scene.tif", ground(64, 208))
+    classes = np.full((1, 32, 104), 4, "u1")
+    classes[:, :, 40:70] = 9
+    coarse = UTM @ Affine.scale(2) @ Affine(1, 0, 0, 0, -1, 32)
+    mask = write("scl.tif", classes[:, ::-1], transform=coarse)
+    given = {"input": scene, "clouds": str(mask), "cloud_values": [3, 8, 9, 10]}
+    (row,) = _run(model, tmp_path / "run", **given)
+    vectors = _vectors(tmp_path / "run")[0]
+    assert np.isnan(vectors[:, :, 10:17]).all()
+    assert np.isfinite(vectors[:, :, :10]).all()
+    assert row["embedded_windows"] < row["windows"]
+    assert 0.6 < row["valid_fraction"] < 0.8
+    with pytest.raises(InputError, match="has no clouds at"):
+        _run(model, tmp_path / "no", input=scene, clouds=str(tmp_path / "absent.tif"))
+
+
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_broken_scene_among_good_ones_is_a_row_with_its_reason(
     model: Model, tmp_path: Path, write: Any, ground: Any
