@@ -13,21 +13,21 @@ from foundation.domains.geospatial.network import SpectralTransformer
 from foundation.domains.geospatial.parts import Part
 
 PATCHES = 0.3
-"""Length of the patches' mean and of their spread, where that of the summary token is 1."""
+"""Length of the patches' mean, where that of the summary token is 1."""
 
 
 class SpectralEncoder:
     """Any bands at any ground distance, as a sensor's asinh of standard deviations.
 
-    A window's vector is the summary token, and the mean and spread of its patches, each of its own
-    length: the token tells windows apart, and the patches what is in them.
+    A window's vector is the summary token joined with the mean of its patches: the token tells
+    windows apart, and the patches what is in them.
     """
 
     def __init__(self, network: SpectralTransformer) -> None:
         self.module = network
         self.intake = Intake(patch=network.shape.patch)
         width = network.shape.width
-        self.units = Units(3 * width, width)
+        self.units = Units(2 * width, width)
 
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "SpectralEncoder":
@@ -44,9 +44,6 @@ class SpectralEncoder:
         bands = torch.tensor([part.wavelengths for part in batch], device=pixels.device)
         distance = torch.tensor([part.distance for part in batch], device=pixels.device)
         summary, patches = self.module(pixels, bands, distance)
-        flat = patches.flatten(1, 2).float()
-        summary, mean, spread = (
-            functional.normalize(kind, dim=1)
-            for kind in (summary.float(), flat.mean(1), flat.std(1))
-        )
-        return torch.cat([summary, PATCHES * mean, PATCHES * spread], 1), patches
+        mean = patches.float().mean((1, 2))
+        summary, mean = (functional.normalize(each, dim=1) for each in (summary.float(), mean))
+        return torch.cat([summary, PATCHES * mean], 1), patches

@@ -26,7 +26,7 @@ from foundation.draws import Draws
 from foundation.errors import SourceError
 
 ARCHITECTURE = "spectral-transformer"
-TEMPERATURE = 0.15
+TEMPERATURE = 0.1
 TOLD = 2.0  # weight of the patches that are told
 
 

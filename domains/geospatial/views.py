@@ -114,9 +114,9 @@ def lit(pixels: Tensor, bands: Tensor, draws: Draws, step: int) -> Tensor:
     count = pixels.shape[1]
     uniform = torch.from_numpy(draws.uniform(step, (4 + 2 * count,))).float()
     centred = 2 * uniform - 1
-    gain = torch.exp(0.5 * centred[:, :1] + 0.2 * centred[:, 4 : 4 + count])
-    offset = 0.6 * centred[:, 1:2] + 0.2 * centred[:, 4 + count :]
-    haze = (0.8 * uniform[:, 2:3] - 0.4).clamp(min=0)
+    gain = torch.exp(0.3 * centred[:, :1] + 0.12 * centred[:, 4 : 4 + count])
+    offset = 0.25 * centred[:, 1:2] + 0.12 * centred[:, 4 + count :]
+    haze = (0.8 * uniform[:, 2:3] - 0.55).clamp(min=0)
     veil = 1.5 * torch.exp(-(bands - 450).clamp(min=0) / 400)
     lit = pixels * (gain * (1 - haze))[:, :, None, None] + (offset + haze * veil)[:, :, None, None]
     noise = (0.3 * uniform[:, 3] - 0.15).clamp(min=0)
