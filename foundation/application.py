@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation import arguments, failures
 from foundation.commands import Job
-from foundation.errors import InputError, RunFolderError
+from foundation.errors import FoundationError, InputError, RunFolderError
 from foundation.groups import OWN, groups
 from foundation.log import logging_to
 from foundation.registry import conf_folders, resolve
@@ -25,6 +25,7 @@ COMMANDS = {
     "estimate": "foundation.commands.estimate:run",
     "evaluate": "foundation.commands.evaluate:run",
     "fetch": "foundation.commands.fetch:run",
+    "join": "foundation.commands.join:run",
     "tune": "foundation.commands.tune:run",
     "adapt": "foundation.commands.adapt:run",
     "merge": "foundation.commands.merge:run",
@@ -157,6 +158,7 @@ class _Sweep:
         folder = Path(hydra.runtime.output_dir)
         many = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
         told = {"number": hydra.job.num if many else 0, "folder": str(folder), "many": many}
+        here = self._told.exists()
         self._tell(**told, code=None)
         values = OmegaConf.to_container(config, resolve=True)
         assert isinstance(values, dict)
@@ -166,6 +168,9 @@ class _Sweep:
         self._tell(**told, code=code)
         if code > 128:
             sys.exit(code)
+        if code and not here:  # on another machine, whose launcher tells of it by an exception
+            kind = InputError if code == 2 else FoundationError
+            raise kind(f"{folder.name} failed: see {folder / 'run.log'} and the launcher's logs")
 
     def summarise(self) -> None:
         jobs = [job for job in self._jobs() if job["many"]]

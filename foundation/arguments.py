@@ -85,7 +85,7 @@ def settings(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*.yaml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         group = path.relative_to(folder).parts[0]
-        if group != path.name and isinstance(values, dict):
+        if group not in (path.name, "hydra") and isinstance(values, dict):
             found |= {f"{group}.{key}" for key in values if key != "name"}
     return sorted(found)
 

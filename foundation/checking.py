@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from foundation.registry import resolve
 from foundation.results import Result
 from foundation.stream import Made
 from foundation.worker import Workers
@@ -21,7 +22,8 @@ class Checker:
     """Adds a task's checks to outputs.
 
     check: `module:function(values, columns) -> list of dicts` or None, where every value is valid.
-    columns: the checks wanted, None for all. common: what all results share, e.g. the seed.
+    columns: the checks wanted, None for all. processes: 0 checks in this one. common: what all
+    results share, e.g. the seed.
     """
 
     def __init__(
@@ -32,7 +34,11 @@ class Checker:
         common: Mapping[str, Any],
     ) -> None:
         self._processes, self._common = processes, common
-        self._workers = None if check is None else Workers(check, (columns,), processes, _died)
+        self._workers: Workers | _Here | None = None
+        if check is not None and processes:
+            self._workers = Workers(check, (columns,), processes, _died)
+        elif check is not None:
+            self._workers = _Here(resolve(check), columns)
 
     def results(self, made: Iterable[Made]) -> Iterator[Result]:
         """Results in the order of the outputs; at most a few chunks are under way."""
@@ -77,6 +83,22 @@ class Checker:
             usage=output.usage,
             **self._common,
         )
+
+
+class _Here:
+    """Checks in this process, where it is one of several that run the model."""
+
+    def __init__(self, check: Callable[..., list[Checks]], columns: Sequence[str] | None) -> None:
+        self._check, self._columns = check, columns
+
+    def submit(self, values: Sequence[Any]) -> "Future[list[Checks]]":
+        from concurrent.futures import Future
+
+        answered: Future[list[Checks]] = Future()
+        answered.set_result(self._check(values, self._columns))
+        return answered
+
+    def close(self) -> None: ...
 
 
 def _died(reason: str) -> Checks:

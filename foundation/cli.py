@@ -1,7 +1,7 @@
 """The command `foundation`.
 
---help, --version, --completion, task=models, task=devices and task=leases are answered here, before
-Hydra is imported.
+--help, --version, --completion, task=models, task=devices, task=leases and task=status are answered
+here, before Hydra is imported.
 """
 
 import os
@@ -53,7 +53,7 @@ def _answer(typed: Sequence[str]) -> str | None:
         from foundation.commands.models import answer
 
         return answer([word for word in typed if word != "task=models"])
-    for task in ("devices", "leases"):
+    for task in ("devices", "leases", "status"):
         if f"task={task}" in typed:
             from importlib import import_module
 

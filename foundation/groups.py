@@ -12,6 +12,8 @@ def groups(folders: Iterable[str] = (OWN,)) -> dict[str, list[str]]:
     for folder in folders:
         for group in sorted(os.listdir(folder)):
             root = os.path.join(folder, group)
+            if group == "hydra":  # settings of Hydra's own groups
+                continue
             if os.path.isdir(root):
                 found.setdefault(group, set())
             for path, _, files in os.walk(root, followlinks=True):

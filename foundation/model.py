@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from foundation import registry
 from foundation.adapter import Adapter, Notes, Placement
 from foundation.draws import Draws
+from foundation.engines import Engine, Work
+from foundation.engines.ranges import Range
 from foundation.errors import InputError, PlacementError, UnknownName
 from foundation.placement.ladder import Ladder, placements, told
 from foundation.placement.plan import Plan, leased, plan
@@ -26,10 +28,11 @@ from foundation.spec import Domain, ModelSpec
 if TYPE_CHECKING:
     from foundation.hub.source import Local
     from foundation.placement.leases import Lease
-    from foundation.requests import Settings
+    from foundation.requests import Item, Settings
     from foundation.spec import Delta
 
 BATCH = 32
+ENDLESS = 2**62
 TUNED = "tuned.json"
 
 
@@ -37,10 +40,11 @@ class Model:
     """A model of the registry; its weights are loaded when they are first needed.
 
     Each task of its spec is a method: `model.generate(count=10, seed=0)` returns a ResultSet.
+    engine: where tasks run; None: in this process.
     """
 
-    def __init__(self, spec: ModelSpec, placement: Placement) -> None:
-        self.spec, self.placement = spec, placement
+    def __init__(self, spec: ModelSpec, placement: Placement, engine: Engine | None = None) -> None:
+        self.spec, self.placement, self.engine = spec, placement, engine
         self._asked = placement
         self.domain: Domain = registry.domain(spec.domain)
         self.seconds: dict[str, float] = {}
@@ -145,11 +149,13 @@ class Model:
         folder: Path | None = None,
         config: Mapping[str, Any] | None = None,
         stop: Callable[[], int | None] = lambda: None,
+        part: Range | None = None,
     ) -> ResultSet:
         """Begin or resume a run of a task; nothing is made before the ResultSet is iterated.
 
         given: the task's settings. seed: 0 to 2**64 - 1. folder: the run folder, a temporary one if
         None. config: recorded beside the settings. stop: asked between steps for a signal's number.
+        part: the one range of the requests that is made, left in parts to be joined with others.
         """
         from foundation.requests import settings
 
@@ -168,19 +174,21 @@ class Model:
         self._plan(task, made)
         identity = self._identity(task, given, seed, made)
         place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
-        run = Run(place, {}, identity)
+        span = _span(made, part)
+        run = Run(place, {}, identity, span.start, len(span) if span.stop < ENDLESS else None)
         ended = finished(place)
-        if ended is None:
+        if ended is None and self.engine is None:
             run.columns = self._columns(made)
         return ResultSet(
             run=run,
-            begin=partial(self._stream, task=task, settings=made, seed=seed, stop=stop),
-            total=made.total,
-            finish=partial(self._finish, task=task, settings=made, config=config or {}),
+            begin=partial(self._stream, task=task, settings=made, seed=seed, stop=stop, span=span),
+            total=run.total,
+            finish=partial(
+                self._finish, task=task, settings=made, config=config or {}, part=part, span=span
+            ),
             view=None if self.domain.view is None else registry.resolve(self.domain.view),
             temporary=folder is None,
             summary=ended,
-            keep=None if self.domain.keep is None else registry.resolve(self.domain.keep),
         )
 
     def stream(self, *, task: str = "generate", seed: int = 0, **given: Any) -> Iterator[str]:
@@ -278,7 +286,9 @@ class Model:
         }
         for name, kind in columns.items():
             if kind == "vector":
-                columns[name] = f"vector<{getattr(self.adapter, 'width')}>"  # noqa: B009
+                width = None if self.engine is None else self.engine.width()
+                width = width or getattr(self.adapter, "width")  # noqa: B009
+                columns[name] = f"vector<{width}>"
         return columns
 
     def _identity(
@@ -317,39 +327,82 @@ class Model:
         settings: "Settings",
         seed: int,
         stop: Callable[[], int | None],
+        span: range,
     ) -> Iterator[Result]:
-        from foundation.checking import Checker
-        from foundation.record import cores
-        from foundation.stream import Stream
-
         def stopping() -> bool:
             results.stopped = results.stopped or stop()
             return results.stopped is not None
 
-        common = {"seed": seed, "model": self.spec.name, "revision": self.revision}
-        checker = Checker(settings.task.check, settings.checks, cores(), common)
+        run = results.run
+        if run.total is not None and len(run.done) == run.total:
+            return
+        end = span.stop if span.stop < ENDLESS else None
+        items = (i for i in settings.requests(span.start, end) if i.id not in run.done)
+        asked = self._batch(settings)
+        batch = min(asked, self.plan.rows) if self.plan else asked
+        work = Work(task, settings.checks, batch, seed, run.folder)
+        if self.engine is None:
+            yield from self.answers(work, items, stopping, results.events, results.cancelled)
+            return
+        results.events += self._events
+        self._events = []
+        left = None if run.total is None else run.total - len(run.done)
+        placement = replace(self.placement, dtype=self.dtype)
+        answers = self.engine.results(
+            self.spec, placement, work, items, left, self._lost(work), stopping, results.events
+        )
+        for result in answers:
+            run.columns = run.columns or self._columns(settings)
+            yield result
+
+    def answers(
+        self,
+        work: Work,
+        items: "Iterable[Item]",
+        stop: Callable[[], bool],
+        events: list[str],
+        cancelled: Container[int] = frozenset(),
+    ) -> Iterator[Result]:
+        """Results of items as they are done, checked and with what is too heavy kept as files."""
+        from foundation.checking import Checker
+        from foundation.stream import Stream
+
+        common = self._common(work)
+        check = self.domain.tasks[work.task].check
+        checker = Checker(check, work.checks, work.checkers, common)
+        keep = None if self.domain.keep is None else registry.resolve(self.domain.keep)
         try:
-            adapter, asked = self.adapter, self._batch(settings)
-            batch = min(asked, self.plan.rows) if self.plan else asked
-            results.events += self._events
+            adapter = self.adapter
+            events += self._events
             self._events = []
-            ladder = Ladder(adapter, batch, results.events, self._load, self._placements)
+            ladder = Ladder(adapter, work.batch, events, self._load, self._placements)
             stream = Stream(
-                adapter, task, batch, seed, stopping,
-                lambda item: self.adapter.cost(self.spec, item.request).size, results.events,
-                results.run.folder / "parts", ladder, cancelled=results.cancelled,
+                adapter, work.task, work.batch, work.seed, stop,
+                lambda item: self.adapter.cost(self.spec, item.request).size, events,
+                work.folder / "parts", ladder, cancelled=cancelled,
             )  # fmt: skip
-            left = (item for item in settings.requests() if item.id not in results.run.done)
             began, count = time.perf_counter(), 0
-            for result in checker.results(stream.outputs(left)):
+            for result in checker.results(stream.outputs(items)):
                 count += 1
-                yield result
-                if self._lease is not None and count == batch:
+                yield result if keep is None else keep(work.folder, result)
+                if self._lease is not None and count == work.batch:
                     self._lease.settle()
-            if self.plan is not None and results.stopped is None:
+            if self.plan is not None and not stop():
                 self.plan.keep(count, time.perf_counter() - began)
         finally:
             checker.close()
+
+    def _common(self, work: Work) -> dict[str, Any]:
+        return {"seed": work.seed, "model": self.spec.name, "revision": self.revision}
+
+    def _lost(self, work: Work) -> "Callable[[Item, str], Result]":
+        """What makes the row of a request that no worker survives."""
+        common = self._common(work)
+
+        def lost(item: "Item", reason: str) -> Result:
+            return Result(item.id, item.input, None, valid=False, reason=reason, **common)
+
+        return lost
 
     @property
     def revision(self) -> str | None:
@@ -357,15 +410,29 @@ class Model:
         return self.spec.revision or self.weights.digest[:16]
 
     def _finish(
-        self, results: ResultSet, *, task: str, settings: "Settings", config: Mapping[str, Any]
+        self,
+        results: ResultSet,
+        *,
+        task: str,
+        settings: "Settings",
+        config: Mapping[str, Any],
+        part: Range | None,
+        span: range,
     ) -> Summary:
         from foundation import join
         from foundation.table import schema
 
         run = results.run
+        run.columns = run.columns or self._columns(settings)
         table = run.folder / "results.parquet"
         if len(run.done) and not run.usable:
             raise InputError(f"no input could be used; the first: {run.refusal}")
+        if part is not None:
+            told = {"number": part.number, "of": part.of, "first": span.start, "end": span.stop}
+            total = settings.counted()
+            run.seal({**told, "total": total, "identity": run.config, "columns": run.columns})
+            run.record(self._record(results, task, config, []))
+            return summary(self.domain.noun, run)
         unique = settings.task.unique_by if settings.unique else None
         join.write(run.rows(), schema(run.columns), table, unique)
         files = [table]
@@ -393,6 +460,7 @@ class Model:
             "config": config,
             "placement": asdict(self.placement) | {"dtype": self.dtype},
             "plan": None if self.plan is None else self.plan.values(),
+            "engine": None if self.engine is None else self.engine.described(),
             "versions": record.versions(),
             "machine": record.machine(),
             "seconds": {**self.seconds, "run": time.perf_counter() - results.began},
@@ -411,6 +479,18 @@ def _delta_digest(delta: "Delta") -> dict[str, str]:
     return {"digest": resolve(delta.path).digest}
 
 
+def _span(settings: "Settings", part: Range | None) -> range:
+    """The ids of a run, or of a range of it; up to ENDLESS where no one knows how many."""
+    if part is None:
+        return range(settings.total or ENDLESS)
+    if not settings.rereadable:
+        raise InputError(f"{settings.input} can be read but once and has no ranges: give a file")
+    total = settings.counted()
+    if total is None:
+        raise InputError("task.count=inf has no ranges: give a number")
+    return range(*part.bounds(total))
+
+
 def _digest(path: Path) -> str:
     with path.expanduser().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -426,14 +506,24 @@ def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:
     return Summary(made, run.valid, run.folder, files, line)
 
 
-def load(name: str, *, placement: str | Mapping[str, Any] = "auto", **overrides: Any) -> Model:
+def load(
+    name: str,
+    *,
+    placement: str | Mapping[str, Any] = "auto",
+    engine: str | Mapping[str, Any] = "local",
+    **overrides: Any,
+) -> Model:
     """Load a model by the name the command line uses, `<domain>/<model>`.
 
+    engine: where tasks run, e.g. `{"workers": 2}`; such workers load it when they start.
     overrides: settings of its YAML, such as `path=<a tuned model's folder>`.
     """
+    from foundation.engines import engine as engine_of
     from foundation.placement import place
 
     spec = registry.spec(name, **overrides)
-    model = Model(spec, place(placement, spec.dtype))
-    _ = model.adapter
+    device = placement if isinstance(placement, str) else placement.get("device")
+    model = Model(spec, place(placement, spec.dtype), engine_of(engine, str(device or "auto")))
+    if model.engine is None:
+        _ = model.adapter
     return model

@@ -49,7 +49,7 @@ def pack(model: Any) -> Any:
 
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
-            if type(layer) not in (nn.Linear, Conv1D) or not _packs(layer.weight):
+            if type(layer) not in (nn.Linear, Conv1D) or not packs(layer.weight):
                 continue
             weight = layer.weight.t() if type(layer) is Conv1D else layer.weight
             bias = None if layer.bias is None else layer.bias.detach()
@@ -57,9 +57,9 @@ def pack(model: Any) -> Any:
     return model
 
 
-def _packs(weight: Tensor) -> bool:
+def packs(weight: Tensor) -> bool:
     """Whether a weight is a plain one on the CPU in a dtype that oneDNN computes in."""
-    plain = type(weight) is nn.Parameter and type(weight.data) is Tensor
+    plain = type(weight) in (nn.Parameter, Tensor) and type(weight.data) is Tensor
     if not plain or weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):

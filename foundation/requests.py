@@ -69,15 +69,25 @@ class Settings:
         """Whether the requests can be read twice: no pipe or terminal is their input."""
         return self.input is None or self.input.is_file() or self.input.is_dir()
 
-    def requests(self) -> Iterator[Item]:
-        """Each request with its number, refused ones with their reason."""
+    def requests(self, first: int = 0, end: int | None = None) -> Iterator[Item]:
+        """Each request with its number, refused ones with their reason; of a range, if given."""
         number = 0
         for row in self._rows():
             item = self._item(row)
-            copies = 0
-            while self.count is None or copies < self.count:
+            # Copies of a row differ in their number alone: those before the range are not made.
+            last = None if self.count is None else number + self.count
+            number = max(number, first if last is None else min(first, last))
+            while (last is None or number < last) and (end is None or number < end):
                 yield Item(number, item.request, item.input, item.reason)
-                number, copies = number + 1, copies + 1
+                number += 1
+            if number == end:
+                return
+
+    def counted(self) -> int | None:
+        """How many requests there are, by reading all rows if need be; None: without end."""
+        if self.total is not None or self.count is None:
+            return self.total
+        return self.count * sum(1 for _ in self._rows())
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         if self.input is not None:
@@ -165,7 +175,7 @@ def _inline(task: Task, plural: str, given: Mapping[str, Any]) -> tuple[Any, ...
 
 
 def _whole(key: str, value: Any) -> int | None:
-    if value in (None, "inf"):
+    if value in (None, "inf", float("inf")):  # Hydra reads inf as a number
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise RequestError(f"task.{key} must be a whole number of at least 1, got '{value}'")

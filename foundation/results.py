@@ -53,7 +53,6 @@ class Summary:
 
 Begin = Callable[["ResultSet"], Iterator[Result]]
 Finish = Callable[["ResultSet"], Summary]
-Keep = Callable[[Path, Result], Result]
 
 
 class ResultSet:
@@ -74,16 +73,15 @@ class ResultSet:
         view: Callable[["pyarrow.Table"], str] | None = None,
         temporary: bool = False,
         summary: Summary | None = None,
-        keep: Keep | None = None,
     ) -> None:
         self.run, self.total = run, total
         self.stopped: int | None = None
         self.usage: dict[str, float] = {}
-        self.events: list[str] = []
+        self.events = run.events
         self.notes: list[str] = []
         self.cancelled: set[int] = set()
         self.began = time.perf_counter()
-        self._begin, self._finish, self._view, self._keep = begin, finish, view, keep
+        self._begin, self._finish, self._view = begin, finish, view
         self._stream: Iterator[Result] | None = None
         self._ended = False
         if temporary:
@@ -97,8 +95,6 @@ class ResultSet:
             return
         try:
             for result in self._results():
-                if self._keep is not None:
-                    result = self._keep(self.run.folder, result)
                 self.run.append(result)
                 for name, amount in result.usage.items():
                     self.usage[name] = self.usage.get(name, 0) + amount

@@ -1,8 +1,10 @@
 """The run folder: parts written durably as results come, joined into one table at the end."""
 
 import fcntl
+import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import time
@@ -21,6 +23,10 @@ from foundation.table import schema, to_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LOCK = ".lock"
+LOCK_TRIES, LOCK_SECONDS = 4, 0.05
+MANIFEST = "parts/manifest.json"
+STATUS = "status.json"
 PART_ROWS = 2048
 PART_SECONDS = 5.0
 
@@ -45,10 +51,10 @@ def finished(folder: Path) -> Summary | None:
 
 
 class Done:
-    """The ids that are written: all below a mark but the few that were overtaken."""
+    """The ids that are written: from `first` all below a mark but the few that were overtaken."""
 
-    def __init__(self) -> None:
-        self._below = 0
+    def __init__(self, first: int = 0) -> None:
+        self._first = self._below = first
         self._overtaken: set[int] = set()
 
     def add(self, number: int) -> None:
@@ -58,22 +64,32 @@ class Done:
             self._below = number + 1
 
     def __contains__(self, number: int) -> bool:
-        return number < self._below and number not in self._overtaken
+        return self._first <= number < self._below and number not in self._overtaken
 
     def __len__(self) -> int:
-        return self._below - len(self._overtaken)
+        return self._below - self._first - len(self._overtaken)
 
 
 class Run:
     """One run folder, held by this process alone.
 
-    columns: the task's own columns and their types. config: what must not differ on resume.
+    columns: the task's own columns and their types. config: what must not differ on resume. first:
+    the lowest id. total and events: for who looks at how far it is, where they are known.
     RunFolderError: the folder is held by another run, cannot be written, or has other settings.
     """
 
-    def __init__(self, folder: Path, columns: Mapping[str, str], config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        columns: Mapping[str, str],
+        config: Mapping[str, Any],
+        first: int = 0,
+        total: int | None = None,
+    ) -> None:
         self.folder, self.columns, self.config = folder, columns, config
-        self.done = Done()
+        self.total = total
+        self.events: list[str] = []
+        self.done = Done(first)
         self.valid = self.refused = 0
         self.refusal: str | None = None
         self._waiting: list[Result] = []
@@ -84,6 +100,7 @@ class Run:
             self._begin()
         except OSError as error:
             raise RunFolderError(f"cannot write to {folder}: {error.strerror}") from error
+        self._began, self._before = time.time(), len(self.done)
 
     @property
     def finished(self) -> bool:
@@ -118,7 +135,19 @@ class Run:
                 self.refused += len(refused)
                 self.refusal = self.refusal or refused[0].reason
             self._waiting.clear()
+            self._tell()
         self._flushed = time.monotonic()
+
+    def _tell(self) -> None:
+        """Write status.json for `task=status`; it need not outlive a power cut."""
+        status = {
+            "done": len(self.done), "before": self._before, "total": self.total,
+            "valid": self.valid, "refused": self.refused, "began": self._began,
+            "updated": time.time(), "events": len(self.events), "last_event": self.events[-1:],
+        }  # fmt: skip
+        part = self.folder / f".{STATUS}.{os.getpid()}.part"
+        part.write_text(json.dumps(status), encoding="utf-8")
+        part.replace(self.folder / STATUS)
 
     @property
     def usable(self) -> bool:
@@ -135,8 +164,19 @@ class Run:
         """Write record.json, which makes the run finished."""
         write_json(self.folder / "record.json", values)
 
+    def seal(self, values: Mapping[str, Any]) -> None:
+        """Write the manifest of the parts, read back, with what `values` says of them."""
+        import pyarrow.parquet as pq
+
+        parts = [
+            {"name": part.name, "rows": pq.read_metadata(part).num_rows, "sha256": sha256(part)}
+            for part in sorted((self.folder / "parts").glob("*.parquet"))
+        ]
+        write_json(self.folder / MANIFEST, {**values, "parts": parts})
+
     def discard_parts(self) -> None:
         """Remove the parts, once the table and record.json hold all they held."""
+        (self.folder / STATUS).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "parts", ignore_errors=True)
 
     def close(self) -> None:
@@ -171,20 +211,48 @@ class Run:
 
 def _hold(folder: Path) -> Any:
     """Lock the folder; the kernel frees it however the process ends."""
-    handle = (folder / ".lock").open("a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    handle = (folder / LOCK).open("a+")
+    if not _locked(handle):
         handle.seek(0)
-        holder = handle.read().strip() or "another process"
+        who = handle.read().strip() or "another process"
         handle.close()
-        raise RunFolderError(
-            f"{folder} is held by {holder}: wait for it or choose another folder"
-        ) from None
+        raise RunFolderError(f"{folder} is held by {who}: wait for it or choose another folder")
     handle.truncate(0)
-    handle.write(f"process {os.getpid()}")
+    since = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    handle.write(f"process {os.getpid()} on {platform.node()} since {since}")
     handle.flush()
     return handle
+
+
+def _locked(handle: Any) -> bool:
+    """Take the lock; `holder` may have it for a moment, which is no reason to refuse."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_SECONDS)
+        else:
+            return True
+    return False
+
+
+def holder(folder: Path) -> str | None:
+    """Who holds a run folder: process, machine and since when; None where no one does."""
+    path = folder / LOCK
+    if not path.is_file():
+        return None
+    with path.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return handle.read().strip() or "another process"
+    return None
+
+
+def sha256(path: Path) -> str:
+    """A file's digest."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

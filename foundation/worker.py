@@ -50,7 +50,7 @@ class Workers:
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for process in running:
-            _reap(process)
+            reap(process)
 
     def _answer(self, values: list[Any]) -> list[Any]:
         try:
@@ -66,8 +66,8 @@ class Workers:
         process = self._process()
         assert process.stdin
         assert process.stdout
-        _write(process.stdin, (values, self._arguments))
-        kind, answer = _read(process.stdout)
+        send(process.stdin, (values, self._arguments))
+        kind, answer = receive(process.stdout)
         if kind == "error":
             raise FoundationError(answer)
         if len(answer) != len(values):
@@ -82,7 +82,7 @@ class Workers:
             if self._closed:
                 raise FoundationError("the workers are closed")
             self._running.discard(self._own.process)
-        _reap(self._own.process)
+        reap(self._own.process)
         self._own.process = None
 
     def _process(self) -> "subprocess.Popen[bytes]":
@@ -105,7 +105,7 @@ class Workers:
         )
 
 
-def _reap(process: "subprocess.Popen[bytes]") -> None:
+def reap(process: "subprocess.Popen[bytes]") -> None:
     """Kill what may still run, take its exit code and close its pipes."""
     process.kill()
     process.wait()
@@ -115,17 +115,23 @@ def _reap(process: "subprocess.Popen[bytes]") -> None:
                 pipe.close()
 
 
-def _write(stream: IO[bytes], value: Any) -> None:
+def send(stream: IO[bytes], value: Any) -> None:
+    """Write one value, as `receive` reads it at the pipe's other end."""
     data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     stream.write(struct.pack("<Q", len(data)) + data)
     stream.flush()
 
 
-def _read(stream: IO[bytes]) -> Any:
+def receive(stream: IO[bytes]) -> Any:
+    """Read one value; EOFError where the other end is gone."""
     head = stream.read(8)
     if len(head) < 8:
         raise EOFError
-    return pickle.loads(stream.read(struct.unpack("<Q", head)[0]))
+    size = struct.unpack("<Q", head)[0]
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return pickle.loads(data)
 
 
 def _serve(reference: str) -> None:
@@ -137,12 +143,12 @@ def _serve(reference: str) -> None:
     function = resolve(reference)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            values, arguments = _read(sys.stdin.buffer)
+            values, arguments = receive(sys.stdin.buffer)
             try:
                 answer = ("answer", function(values, *arguments))
             except Exception as error:
                 answer = ("error", f"{reference} failed: {type(error).__name__}: {error}")
-            _write(answers, answer)
+            send(answers, answer)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import html as markup
 import io
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -56,13 +57,21 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
         wanted = [name for name in table.schema_arrow.names if name != "embedding"]
         batches = table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted)
         shown: Rows = []
-        with replacing(sdf) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        picture: Future[bytes] | None = None
+        with (
+            ThreadPoolExecutor(1) as beside,
+            replacing(sdf) as part,
+            part.open("w", encoding="utf-8", newline="\n") as file,
+        ):
             written = _alone if table.metadata.num_rows < _ROWS_ALONE else _by_processes
             for rows, records in written(batch.to_pylist() for batch in batches):
                 file.writelines(records)
-                shown = _first(shown + rows)
+                if picture is None:
+                    shown = _first(shown + rows)  # rows come by id: the first found stay the first
+                    if len(shown) == _SHOWN:
+                        picture = beside.submit(_picture, shown)
     with replacing(png) as part:
-        part.write_bytes(_picture(shown))
+        part.write_bytes(_picture(shown) if picture is None else picture.result())
     return [sdf, png]
 
 

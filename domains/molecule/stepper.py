@@ -1,12 +1,14 @@
 """The starter's network one token at a time, for a fixed number of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from foundation.domains.molecule.network import SmilesNetwork
+from foundation.packed import PackedLinear, packs
 
 
 class Stepper:
@@ -17,13 +19,17 @@ class Stepper:
 
     def __init__(self, network: SmilesNetwork, rows: int, device: str, dtype: torch.dtype) -> None:
         gru, layers = network.gru, network.shape.layers
-        self._input = [getattr(gru, f"weight_ih_l{n}").to(device, dtype) for n in range(layers)]
-        self._input_bias = [getattr(gru, f"bias_ih_l{n}").to(device, dtype) for n in range(layers)]
-        self._hidden = [getattr(gru, f"weight_hh_l{n}").to(device, dtype) for n in range(layers)]
-        self._hidden_bias = [getattr(gru, f"bias_hh_l{n}").to(device, dtype) for n in range(layers)]
-        self._embedding = network.embedding.weight.to(device, dtype)
-        self._bias = network.bias.to(device, dtype)
-        self._first = functional.linear(self._embedding, self._input[0], self._input_bias[0])
+
+        def part(kind: str, layer: int) -> Tensor:
+            weights: Tensor = getattr(gru, f"{kind}_l{layer}").detach()
+            return weights.to(device, dtype)
+
+        embedding = network.embedding.weight.detach().to(device, dtype)
+        bias = network.bias.detach().to(device, dtype)
+        self._first = functional.linear(embedding, part("weight_ih", 0), part("bias_ih", 0))
+        self._input = [_linear(part("weight_ih", n), part("bias_ih", n)) for n in range(1, layers)]
+        self._hidden = [_linear(part("weight_hh", n), part("bias_hh", n)) for n in range(layers)]
+        self._logits = _linear(embedding, bias)
         self._state = torch.zeros(layers, rows, network.shape.width, device=device, dtype=dtype)
 
     def clear(self, rows: Sequence[int]) -> None:
@@ -34,16 +40,22 @@ class Stepper:
         """One token for each row [rows] -> float32 logits of the next one [rows, vocabulary]."""
         output = self._advance(0, self._first[tokens.to(self._first.device)])
         for layer in range(1, len(self._state)):
-            gates = functional.linear(output, self._input[layer], self._input_bias[layer])
-            output = self._advance(layer, gates)
-        return functional.linear(output, self._embedding, self._bias).float().cpu()
+            output = self._advance(layer, self._input[layer - 1](output))
+        return self._logits(output).float().cpu()
 
     def _advance(self, layer: int, gates: Tensor) -> Tensor:
         """torch.nn.GRU's update of one layer's state from its input's gates [rows, 3 * width]."""
         state = self._state[layer]
-        own = functional.linear(state, self._hidden[layer], self._hidden_bias[layer])
+        own = self._hidden[layer](state)
         width = state.shape[-1]
         reset_update = torch.sigmoid(gates[:, : 2 * width] + own[:, : 2 * width])
         reset, update = reset_update[:, :width], reset_update[:, width:]
         new = torch.tanh(torch.addcmul(gates[:, 2 * width :], reset, own[:, 2 * width :]))
         return torch.lerp(new, state, update, out=state)
+
+
+def _linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
+    """A linear layer; in bfloat16 on a CPU with packed weights, which give the same numbers."""
+    if weight.dtype == torch.bfloat16 and packs(weight):
+        return PackedLinear(weight, bias)
+    return partial(functional.linear, weight=weight, bias=bias)

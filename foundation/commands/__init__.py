@@ -7,17 +7,22 @@ merge.py      LoRA weights -> plain ones
 evaluate.py   measure a model with a suite
 fetch.py      bring all that a configuration needs
 estimate.py   memory, disk and time of a task, before a byte of weights is loaded
-models.py     what models there are; answered without Hydra, as the next two
+join.py       make one run of ranges that were made apart
+models.py     what models there are; answered without Hydra, as the next three
 devices.py    what is here to compute on
 leases.py     who holds which device and who waits
+status.py     how far a run is
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation.durable import write_json
+
+if TYPE_CHECKING:
+    from foundation.engines import Engine
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,13 @@ class Job:
     def group(self, name: str) -> dict[str, Any]:
         """The chosen configuration of a group; empty where none was chosen."""
         return dict(self.config.get(name) or {})
+
+    def engine(self) -> "Engine | None":
+        """Where the stream runs; None: in this process."""
+        from foundation.engines import engine
+
+        placement = self.group("placement")
+        return engine(self.group("engine"), str(placement.get("device") or placement.get("name")))
 
     def task(self) -> dict[str, Any]:
         """The settings given for the task, without its name."""

@@ -20,7 +20,7 @@ def run(job: Job) -> str:
     """Run the chosen suite on the chosen model."""
     spec = registry.spec_from(job.group("model"))
     suite = _suite(job, registry.domain(spec.domain).suites, spec.domain)
-    model = Model(spec, place(job.group("placement"), spec.dtype))
+    model = Model(spec, place(job.group("placement"), spec.dtype), job.engine())
     model.say = tell
     held = Run(job.folder, {}, _identity(job, suite))
     try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from foundation import registry
 from foundation.commands import Job
+from foundation.engines.ranges import chosen
 from foundation.errors import InputError
 from foundation.failures import say, tell
 from foundation.model import Model
@@ -19,7 +20,7 @@ def run(job: Job) -> str:
     """Run the task the configuration names; the last line of the screen."""
     _refuse_unused(job)
     spec = registry.spec_from(job.group("model"))
-    model = Model(spec, place(job.group("placement"), spec.dtype))
+    model = Model(spec, place(job.group("placement"), spec.dtype), job.engine())
     model.say = tell
     task = str(job.group("task")["name"])
     try:
@@ -31,6 +32,7 @@ def run(job: Job) -> str:
                 folder=job.folder,
                 config=job.config,
                 stop=stop,
+                part=chosen(job.group("engine")),
             )
             with closing(results.run):
                 if results.run.finished:

@@ -44,10 +44,10 @@ def choose(
     """
     import torch
 
-    temperature = torch.tensor([choice.temperature for choice in choices])[:, None]
-    best = logits.argmax(dim=-1)
-    if bool((temperature == 0).all()):
-        return best
+    temperatures = [choice.temperature for choice in choices]
+    if not any(temperatures):
+        return logits.argmax(dim=-1)
+    temperature = torch.tensor(temperatures)[:, None]
     weights = torch.softmax(logits / temperature.clamp(min=1e-6), dim=-1)
     weights = _narrowed(weights, choices)
     total = weights.cumsum(dim=-1)
@@ -55,7 +55,9 @@ def choose(
     # Below the last sum even where the product is rounded up: no token of weight 0 is ever drawn.
     points = torch.minimum(uniform[:, None] * last, torch.nextafter(last, torch.zeros(1)))
     drawn = (total <= points).sum(dim=-1)
-    return torch.where(temperature[:, 0] == 0, best, drawn)
+    if all(temperatures):
+        return drawn
+    return torch.where(temperature[:, 0] == 0, logits.argmax(dim=-1), drawn)
 
 
 def _narrowed(weights: "torch.Tensor", choices: "list[Choice]") -> "torch.Tensor":

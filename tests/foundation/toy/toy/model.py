@@ -1,5 +1,7 @@
 """A model that draws letters, slowly when told to."""
 
+import os
+import signal
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +43,10 @@ class Words:
     ) -> Iterator[tuple[int, Output]]:
         for row, request in enumerate(batch):
             time.sleep(request.pause)
+            if request.start in ("killer", "killer-once"):
+                _die(request.start)
+            if request.start == "hungry":
+                _eat()
             if request.fail == "inside":
                 raise ValueError("the model broke\nin two lines")
             if request.fail == "full":
@@ -50,6 +56,23 @@ class Words:
             yield row, Output((request.start or "") + word)
 
     def close(self) -> None: ...
+
+
+def _die(how: str) -> None:
+    """As when the kernel kills for want of memory; `killer-once` where WORD_DIED is not there."""
+    mark = Path(os.environ.get("WORD_DIED", "/nowhere"))
+    if how == "killer-once":
+        if mark.exists():
+            return
+        mark.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _eat() -> None:
+    """Take more memory than the group WORD_CGROUP may have; the kernel ends the process."""
+    (Path(os.environ["WORD_CGROUP"]) / "cgroup.procs").write_text(str(os.getpid()))
+    taken = [bytearray(16 * 2**20) for _ in range(64)]
+    raise MemoryError(f"{len(taken)} blocks were there")
 
 
 def check(values: Sequence[str], columns: Sequence[str] | None) -> list[dict[str, Any]]:

@@ -1,0 +1,50 @@
+"""One pass on one engine, timed from the first result to the last.
+
+    python -m benchmarks.engine_one --model double/double --count 1000 '{"workers": 2}'
+
+The last line of standard output is a JSON object. Starting workers and loading models is left out
+of `seconds`, and told apart as `start`.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="double/double")
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--settings", type=json.loads, default={}, help="of the task, as JSON")
+    parser.add_argument("engine", type=json.loads, help="settings of the engine, as JSON")
+    given = parser.parse_args()
+    sys.path.insert(0, str(HERE / "double"))
+
+    import foundation as fm
+
+    placement = {"name": "cpu", "threads": given.threads}
+    model = fm.load(given.model, placement=placement, engine=given.engine)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        results = model.generate(count=given.count, folder=Path(folder) / "run", **given.settings)
+        moments = [time.perf_counter() for _ in results]
+        valid = results.finish().valid
+        ended = time.perf_counter()
+    report = {
+        "seconds": moments[-1] - moments[0],
+        "each": (moments[-1] - moments[0]) / (given.count - 1),
+        "start": moments[0] - began,
+        "joining": ended - moments[-1],
+        "valid": valid,
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

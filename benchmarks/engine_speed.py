@@ -1,0 +1,94 @@
+"""What do workers cost and gain?
+
+    python -m benchmarks.engine_speed
+
+overhead   10 ms an item (batches of one): this process and one worker process, over a bare loop
+workers    molecules with all checks: one single-thread worker over two of them
+ray        a job of the model double: two local workers over two Ray actors (needs the extra ray)
+
+Pairs of processes in random order, each timed from its first result to its last, so that starting
+and loading are left out and told apart.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.interval import Ratio
+from benchmarks.pairs import Sample, Side, compare, described, line, run, values
+from benchmarks.record import RESULTS, save
+
+CASES = ("overhead", "workers", "ray")
+BARE = """
+import json, time
+began = time.perf_counter()
+for _ in range(COUNT):
+    time.sleep(0.01)
+print(json.dumps({"each": (time.perf_counter() - began) / COUNT, "start": 0}))
+"""
+
+
+def one(name: str, engine: dict[str, Any], **options: Any) -> Side:
+    """A side: one pass on an engine."""
+    words = [sys.executable, "-W", "ignore", "-m", "benchmarks.engine_one", json.dumps(engine)]
+    for key, value in options.items():
+        words += [f"--{key}", json.dumps(value) if isinstance(value, dict) else str(value)]
+    return Side(name, tuple(words))
+
+
+def sides(case: str, given: argparse.Namespace) -> list[Side]:
+    if case == "overhead":
+        item = {"seconds": 0.01, "batch": 1, "columns": ["length"]}
+        bare = BARE.replace("COUNT", str(given.items))
+        return [
+            Side("process", one("", {}, count=given.items, settings=item).command),
+            one("worker", {"workers": 1}, count=given.items, settings=item),
+            Side("bare", (sys.executable, "-c", bare)),
+        ]
+    if case == "workers":
+        options = {"model": "molecule/starter", "count": given.molecules}
+        return [one("one", {"workers": 1}, **options), one("two", {"workers": 2}, **options)]
+    job = {"count": given.job, "settings": {"seconds": 0.1, "batch": 32}}
+    return [one("ray", {"name": "ray", "workers": 2}, **job), one("local", {"workers": 2}, **job)]
+
+
+def ratios(case: str, samples: Sequence[Sample]) -> dict[str, Ratio]:
+    pairs = {
+        "overhead": [("process", "bare"), ("worker", "bare")],
+        "workers": [("one", "two")],
+        "ray": [("ray", "local")],
+    }
+    return {f"{a} over {b}": compare(samples, a, b, "each") for a, b in pairs[case]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", nargs="*", choices=(*CASES, []), default=[])
+    parser.add_argument("--items", type=int, default=500)
+    parser.add_argument("--molecules", type=int, default=3000)
+    parser.add_argument("--job", type=int, default=38_400, help="rows; 32 take 0.1 s of a worker")
+    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    for case in given.cases or CASES[:2]:
+        these = sides(case, given)
+        samples = run(these, given.pairs, say=lambda text: print(text, file=sys.stderr))
+        found = ratios(case, samples)
+        starts = {side.name: median(values(samples, side.name, "start")) for side in these}
+        settings = {"pairs": given.pairs, "items": given.items, "molecules": given.molecules}
+        body = described(these, samples, found, settings=settings | {"job": given.job})
+        for name, each in found.items():
+            print(line(name, each))
+        print("start:", {name: round(seconds, 2) for name, seconds in starts.items()})
+        print(save(f"engine_{case}", body | {"start": starts}, given.out))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

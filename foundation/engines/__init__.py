@@ -1,0 +1,104 @@
+"""Where the stream runs: in this process, in several, or on a cluster.
+
+local.py     several processes of this machine
+ray.py       actors of a Ray cluster
+pool.py      requests -> workers -> results, whatever a worker is: leases, retries, halving
+process.py   a worker that is a process
+serving.py   what a worker does with the requests it is given
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from foundation.errors import InputError, UnknownName
+from foundation.record import cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from foundation.adapter import Placement
+    from foundation.requests import Item
+    from foundation.results import Result
+    from foundation.spec import ModelSpec
+
+LOCAL = ("workers", "range", "ranges")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with each request of a run; the same wherever it is done.
+
+    checks: the columns wanted, None for all. batch: rows of a batch. folder: the run's, for what is
+    too heavy for a table. checkers: processes that check beside the model; 0 checks in its own.
+    """
+
+    task: str
+    checks: tuple[str, ...] | None
+    batch: int
+    seed: int
+    folder: Path
+    checkers: int = field(default_factory=cores)
+
+
+class Engine(Protocol):
+    """Runs work beside or away from this process, which alone writes the run folder."""
+
+    name: str
+
+    def results(
+        self,
+        spec: "ModelSpec",
+        placement: "Placement",
+        work: Work,
+        items: "Iterable[Item]",
+        left: int | None,
+        lost: "Callable[[Item, str], Result]",
+        stop: "Callable[[], bool]",
+        events: list[str],
+    ) -> "Iterator[Result]":
+        """Results in the order they are done.
+
+        left: how many items there are, where known. lost: the row of a request that ends workers.
+        events: what happened to workers, for the record.
+        """
+        ...
+
+    def width(self) -> int | None:
+        """The width of the model's vectors, once a worker has loaded it."""
+        ...
+
+    def described(self) -> dict[str, Any]:
+        """What a record says of the engine."""
+        ...
+
+
+def engine(wanted: "str | Mapping[str, Any]" = "local", device: str = "auto") -> Engine | None:
+    """The engine of a configuration; None where the stream runs in this process.
+
+    wanted: a name, or the settings of the group `engine`. device: the one asked for.
+    """
+    given = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
+    name = str(given.pop("name", "local"))
+    if name == "local":
+        from foundation.engines.local import Local
+
+        for key in given:
+            if key not in LOCAL:
+                raise UnknownName("setting", f"engine.{key}", [f"engine.{k}" for k in LOCAL])
+        workers = whole("workers", given.get("workers"))
+        return None if workers is None else Local(workers, device)
+    if name == "ray":
+        from foundation.engines.ray import Ray
+
+        return Ray.of(given)
+    raise UnknownName("engine", name, ("local", "ray"))
+
+
+def whole(name: str, value: Any) -> int | None:
+    """A setting of the engine that is a whole number of at least 1, or None."""
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise InputError(f"engine.{name} must be a whole number of at least 1, got '{value}'")
+    return value

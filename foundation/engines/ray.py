@@ -1,0 +1,215 @@
+"""Actors of a Ray cluster, each holding a model; Ray places them, starts them and tells who died.
+
+Ray Data is not used: which requests are answered is in the run folder's parts, written by the
+driver alone, so a run goes on on any engine.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from foundation.engines import Work, whole
+from foundation.engines.pool import Died, Pool
+from foundation.engines.serving import Message, serve
+from foundation.errors import FoundationError, InputError, MissingExtra, UnknownName
+from foundation.results import Result
+
+if TYPE_CHECKING:
+    from foundation.adapter import Placement
+    from foundation.requests import Item
+    from foundation.spec import ModelSpec
+
+AHEAD = 8
+"""Messages of a worker that wait for the driver, at most."""
+KEYS = (
+    "workers", "address", "bind", "cpus", "gpus", "resources", "autoscaling", "range", "ranges",
+)  # fmt: skip
+
+
+@dataclass
+class Ray:
+    """`workers` actors, each with `cpus` cores, `gpus` GPUs and further resources by name.
+
+    address: `auto`, `ray://...` or `host:port` of a cluster; None starts one on this machine, which
+    listens on `bind`. autoscaling: wait for nodes that the cluster does not have yet.
+    """
+
+    workers: int
+    cpus: float = 1
+    gpus: float = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    address: str | None = None
+    bind: str = "127.0.0.1"
+    autoscaling: bool = False
+    name: str = "ray"
+    _pool: Pool | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Ray":
+        """The engine of the settings in conf/engine/ray.yaml; InputError for a wrong one."""
+        for key in given:
+            if key not in KEYS:
+                raise UnknownName("setting", f"engine.{key}", [f"engine.{k}" for k in KEYS])
+        chosen = {k: v for k, v in given.items() if v is not None and k not in ("range", "ranges")}
+        workers = whole("workers", chosen.pop("workers", None))
+        for key in ("cpus", "gpus"):
+            value = chosen.get(key, 0)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise InputError(f"engine.{key} must be a number of at least 0, got '{value}'")
+        return cls(workers or 1, **chosen)
+
+    def results(
+        self,
+        spec: "ModelSpec",
+        placement: "Placement",
+        work: Work,
+        items: "Iterable[Item]",
+        left: int | None,
+        lost: "Callable[[Item, str], Result]",
+        stop: Callable[[], bool],
+        events: list[str],
+    ) -> Iterator[Result]:
+        """Results in the order they are done; a cluster that was started for them ends with it."""
+        ray = _ray()
+        started = self._connect(ray)
+        try:
+            self._refuse_what_is_not_there(ray)
+            share = max(1, int(self.cpus))
+            placement = replace(placement, threads=share)
+            if self.gpus:
+                placement = replace(placement, device="cuda:0")  # Ray shows an actor its own only
+            work = replace(
+                work, folder=work.folder.absolute(), checkers=0 if share == 1 else share
+            )  # fmt: skip
+            kind = ray.remote(_Actor).options(
+                num_cpus=self.cpus, num_gpus=self.gpus, resources=dict(self.resources) or None,
+                max_restarts=0,
+            )  # fmt: skip
+
+            def start(_: int) -> _Remote:
+                return _Remote(ray, kind.remote(spec, placement, work))
+
+            self._pool = Pool(start, self.workers, work.batch, left, lost, events)
+            yield from self._pool.results(items, stop)
+        finally:
+            if started:
+                ray.shutdown()
+
+    def width(self) -> int | None:
+        """The width of the model's vectors, once a worker has loaded it."""
+        return None if self._pool is None or self._pool.ready is None else self._pool.ready["width"]
+
+    def described(self) -> dict[str, Any]:
+        """What a record says of the engine."""
+        settings = {"cpus": self.cpus, "gpus": self.gpus, "resources": dict(self.resources)}
+        return {"name": self.name, "workers": self.workers, "address": self.address, **settings}
+
+    def _connect(self, ray: Any) -> bool:
+        """Connect, unless the caller is; whether the connection is ours to end."""
+        if ray.is_initialized():
+            return False
+        quiet = {"log_to_driver": False, "logging_level": "error"}
+        try:
+            if self.address is None:
+                ray.init(
+                    address="local", include_dashboard=False, _node_ip_address=self.bind, **quiet
+                )  # fmt: skip
+            else:
+                ray.init(address=self.address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            first = str(error).partition("\n")[0]
+            raise InputError(f"engine.address={self.address}: {first}") from error
+        return True
+
+    def _refuse_what_is_not_there(self, ray: Any) -> None:
+        """Ray waits for ever for a worker that fits on no node."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        needs = {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+        fits = [
+            all(node.get(name, 0) >= amount for name, amount in needs.items()) for node in nodes
+        ]
+        if self.autoscaling or any(fits):
+            return
+        wanted = ", ".join(f"{name} {amount:g}" for name, amount in needs.items() if amount)
+        sums = {name: sum(node.get(name, 0) for node in nodes) for name in _names(nodes)}
+        has = ", ".join(f"{name} {amount:g}" for name, amount in sums.items())
+        raise InputError(
+            f"no node of the cluster has {wanted} for a worker; its {len(nodes)} nodes have {has}:"
+            " ask for less (engine.gpus, engine.cpus), or say engine.autoscaling=true to wait"
+        )
+
+
+def _names(nodes: list[dict[str, float]]) -> list[str]:
+    """The resources that are worth telling: not memory, not the nodes' own names."""
+    names = dict.fromkeys(name for node in nodes for name in node)
+    return [n for n in names if not n.startswith("node:") and "memory" not in n]
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "ray") from None
+    return ray
+
+
+class _Actor:
+    """A worker on some machine of the cluster."""
+
+    def __init__(self, spec: "ModelSpec", placement: "Placement", work: Work) -> None:
+        self._orders: queue.Queue[list[Item]] = queue.Queue()
+        self._answers: queue.Queue[Message] = queue.Queue(AHEAD)
+        self._work = threading.Thread(target=self._serve, args=(spec, placement, work), daemon=True)
+        self._work.start()
+
+    def exchange(self, packets: "list[list[Item]]") -> list[Message]:
+        """Take packets and wait for at least one message."""
+        for packet in packets:
+            self._orders.put(packet)
+        messages = [self._answers.get()]
+        while not self._answers.empty():
+            messages.append(self._answers.get())
+        return messages
+
+    def _serve(self, spec: "ModelSpec", placement: "Placement", work: Work) -> None:
+        if not work.folder.is_dir() and _writes(spec):
+            told = f"{work.folder} is not there on a worker's machine: choose a folder all share"
+            self._answers.put(("failed", InputError(told)))
+            return
+        serve(spec, placement, work, self._orders.get, self._answers.put)
+
+
+def _writes(spec: "ModelSpec") -> bool:
+    """Whether a worker writes files of its own into the run folder."""
+    from foundation import registry
+
+    kept = registry.domain(spec.domain).keep is not None
+    return kept or hasattr(registry.resolve(spec.adapter), "split")
+
+
+class _Remote:
+    """An actor, seen from the driver; packets travel with the next question for messages."""
+
+    def __init__(self, ray: Any, actor: Any) -> None:
+        self._ray, self._actor = ray, actor
+        self._packets: list[list[Item]] = []
+        self._messages: list[Message] = []
+
+    def give(self, items: "list[Item]") -> None:
+        self._packets.append(items)
+
+    def take(self) -> Message:
+        if not self._messages:
+            packets, self._packets = self._packets, []
+            try:
+                self._messages = self._ray.get(self._actor.exchange.remote(packets))
+            except self._ray.exceptions.RayTaskError as error:
+                raise FoundationError(f"a Ray worker failed: {error}") from error
+            except self._ray.exceptions.RayError as error:
+                raise Died(" ".join(str(error).split())[:300]) from None
+        return self._messages.pop(0)
+
+    def close(self) -> None:
+        self._ray.kill(self._actor)

@@ -1,0 +1,96 @@
+"""What a worker does: requests it is given -> results it gives back, over any two-way channel.
+
+From the driver come packets of items; an empty one ends a lease. To the driver go pairs:
+
+    ready   {"width": ...}     the model is loaded
+    more    None               the next packet, please; asked ahead of need
+    made    [Result, ...]      results, in the order they were done
+    idle    [event, ...]       the lease is over and every item of it answered
+    failed  exception          this is no item's fault
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from foundation.engines import Work
+from foundation.errors import FoundationError, InputError
+from foundation.results import Result
+
+if TYPE_CHECKING:
+    from foundation.adapter import Placement
+    from foundation.requests import Item
+    from foundation.spec import ModelSpec
+
+ROWS = 64
+SECONDS = 0.25
+Message = tuple[str, Any]
+
+
+def serve(
+    spec: "ModelSpec",
+    placement: "Placement",
+    work: Work,
+    receive: "Callable[[], list[Item]]",
+    send: Callable[[Message], None],
+) -> None:
+    """Load the model and work through leases until `receive` raises EOFError."""
+    try:
+        from foundation.model import Model
+
+        model = Model(spec, placement)
+        send(("ready", {"width": getattr(model.adapter, "width", None)}))
+        while True:
+            events: list[str] = []
+            items = _leased(receive(), receive, send)
+            for results in _grouped(model.answers(work, items, lambda: False, events)):
+                send(("made", results))
+            send(("idle", events))
+    except EOFError:
+        return
+    except Exception as error:
+        send(("failed", _portable(error)))
+
+
+def _leased(
+    packet: "list[Item]",
+    receive: "Callable[[], list[Item]]",
+    send: Callable[[Message], None],
+) -> "Iterator[Item]":
+    while packet:
+        send(("more", None))  # so that the next packet is here when this one is used up
+        yield from packet
+        packet = receive()
+
+
+def _grouped(results: Iterable[Result]) -> Iterator[list[Result]]:
+    """Lists of ROWS results, or fewer where they come slowly."""
+    group: list[Result] = []
+    began = time.monotonic()
+    for result in results:
+        group.append(result)
+        if len(group) >= ROWS or time.monotonic() - began > SECONDS:
+            yield group
+            group, began = [], time.monotonic()
+    if group:
+        yield group
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as another process can read it, its traceback as a note."""
+    import pickle
+    import traceback
+
+    note = "in a worker:\n" + "".join(traceback.format_exception(error))
+    if isinstance(error, FoundationError):
+        # Its class may need more than the message to be made again.
+        kind = InputError if isinstance(error, InputError) else FoundationError
+        told: Exception = kind(str(error))
+    else:
+        told = error
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            told = RuntimeError(f"{type(error).__name__}: {error}")
+    told.add_note(note)
+    return told
