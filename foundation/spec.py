@@ -9,7 +9,7 @@ from typing import Any
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
-def _frozen(values: dict[str, Any]) -> Mapping[str, Any]:
+def _frozen(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(values)
 
 
