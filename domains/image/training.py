@@ -145,7 +145,7 @@ class PictureTraining:
         time = shift * even / (1 + (shift - 1) * even)
         noise = torch.randn(pixels.shape, generator=generator, device=device)
         mixed = torch.lerp(pixels, self.shape.noise * noise, time[:, None, None, None])
-        shown = batch["shown"] if learning else None
+        shown = batch.get("shown") if learning else None
         return self.learner(pixels, mixed, time, batch["tokens"], batch["mask"], shown), rows
 
     def targets(self) -> Sequence[str]:

@@ -91,8 +91,9 @@ def begin(start: Start) -> Tunable:
     if start.method not in ("lora", "full"):
         raise InputError("pictures are learnt by task.method=lora or full")
     inner = training.read(start.folder)
+    parts = inner.learner.parts
     if start.spec.deltas:
-        inner.parts["transformer"] = lora.merged(inner.parts["transformer"], start.spec.deltas)
+        parts["transformer"] = lora.merged(parts["transformer"], start.spec.deltas)
     return CaptionedPictures(start, inner)
 
 
@@ -101,16 +102,19 @@ class CaptionedPictures:
 
     def __init__(self, start: Start, inner: "PictureTraining") -> None:
         self.start, self.inner, self.adapted = start, inner, None
-        self.parts, self.shape = inner.parts.train(), inner.shape
+        self.shape = inner.shape
+        inner.learner.train()
+        # Of drawn scenes alone it is known what their patches show.
+        inner.learner.shows.requires_grad_(False)
         if start.method == "lora":
             # Few pictures would bend all its words.
-            self.parts["text_encoder"].requires_grad_(False)
+            inner.learner.parts["text_encoder"].requires_grad_(False)
 
     def module(self) -> "torch.nn.Module":
-        return self.parts
+        return self.inner.module()
 
     def base(self) -> "torch.nn.Module":
-        return self.parts["transformer"] if self.start.method == "lora" else self.parts
+        return self.inner.learner.parts["transformer"]
 
     def targets(self) -> Sequence[str]:
         return self.inner.targets()
@@ -133,23 +137,14 @@ class CaptionedPictures:
 
     def loss(self, batch: Any) -> "tuple[torch.Tensor, int]":
         """Summed error, and the number of pictures; the same noise whenever it is measured."""
-        from foundation.domains.image.training import _generator
-
-        generator = None if self.parts.training else _generator(batch)
-        return self.inner._error(self.parts, batch, generator), len(batch["mask"])
+        return self.inner.loss(batch)
 
     def save(self, folder: Path) -> None:
         """Write a pipeline of diffusers, or peft's folder of its transformer's LoRA."""
-        from copy import deepcopy
-
-        from foundation.domains.image import network
-
         if self.adapted is not None:
-            lora.save(self.parts["transformer"], self.adapted, folder, self.start.spec.name)
-            return
-        self.inner._kept = None  # what a hook keeps belongs to a graph, which is not copied
-        parts: Any = deepcopy(self.parts).to("cpu").eval()
-        network.save(network.pipeline(self.shape, parts, self.inner.words), folder)
+            lora.save(self.base(), self.adapted, folder, self.start.spec.name)
+        else:
+            self.inner.save(folder)
 
     def _pixels(self, path: str) -> "torch.Tensor":
         import numpy as np
