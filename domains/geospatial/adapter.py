@@ -26,7 +26,7 @@ BANDS = 6
 WIDTH = 192
 """Of the starter."""
 WIDE = 20
-"""Tensors of a block's states that are held at once, each as wide as the states, measured."""
+"""Tensors of a block's states that are held at once, each as wide as the states, about."""
 PASS = {"cpu": 16, "cuda": 256}
 """Windows of one pass; fewer are filled up, so that a window's vectors do not depend on others."""
 STARTER = "foundation.domains.geospatial.spectral:SpectralEncoder"

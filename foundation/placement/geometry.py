@@ -1,8 +1,8 @@
 """The shape of a transformer as its config.json tells it, and what its passes need.
 
 Formulas: of key-value caches, Pope et al. 2022 (arXiv:2211.05102); operations of a token, 2 a
-parameter, Kaplan et al. 2020 (arXiv:2001.08361). The constants are measured on the CPU:
-`python -m benchmarks.estimates`.
+parameter, Kaplan et al. 2020 (arXiv:2001.08361). The constants are first estimates, set by few
+measurements: `python -m benchmarks.estimates` holds them against the peaks of real runs.
 """
 
 from collections.abc import Mapping
