@@ -73,13 +73,14 @@ def main() -> None:
     width = model.adapter.width  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         _warm(model, bands, Path(folder) / "warm.tif")
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         if given.starter:
             model.embed(rasters=[given.raster], folder=Path(folder) / "run").finish()
         else:
             area = unwritten(model, given.raster, 0) * SIDE * SIDE
-        seconds = time.perf_counter() - began
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
     report = {"width": width, "seconds": seconds, "seconds_each": seconds / area}
+    report["cpu_each"] = busy / area
     print(json.dumps(report | {"threads": torch.get_num_threads()}))
 
 
