@@ -68,9 +68,18 @@ def _image(path: Path, shape: Mapping[str, Any]) -> None:
     if "scale" in shape:
         _stable_diffusion(path)
         return
-    from foundation.domains.image.training import PictureTraining
+    import torch
 
-    PictureTraining.begin([], {"side": 64, "patch": 8, "heads": 6, **shape}, 0).save(path)
+    from foundation.domains.image import network
+    from foundation.domains.image.wording import vocabulary
+
+    torch.manual_seed(0)
+    made, words = network.Shape(**{"side": 64, "patch": 8, "heads": 6, **shape}), vocabulary()
+    parts = {
+        "transformer": network.transformer(made),
+        "text_encoder": network.text_encoder(made, len(words)),
+    }
+    network.save(network.pipeline(made, parts, network.tokenizer(words, made.tokens)), path)
 
 
 def _stable_diffusion(path: Path) -> None:

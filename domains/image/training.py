@@ -1,6 +1,7 @@
 """The starter as the trainer sees it: rectified flow towards pictures drawn as they are needed."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
@@ -47,8 +48,6 @@ class Learner(nn.Module):
         self.shows = _Shows(shape.width)
         painter: Any = self.parts["transformer"]
         painter.set_attn_processor(Attended())
-        painter.blocks[shape.depth // 2].register_forward_hook(self._keep)
-        self._kept: list[Tensor] = []
 
     def forward(
         self,
@@ -67,26 +66,35 @@ class Learner(nn.Module):
         the difference between a star and a cross.
         """
         text = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
-        guess = self.parts["transformer"](
-            hidden_states=mixed,
-            timestep=time,
-            encoder_hidden_states=text.last_hidden_state,
-            attention_mask=mask,
-            return_dict=False,
-        )[0]
+        middle: list[Tensor] = []
+        with nullcontext() if shown is None else self._kept(middle):
+            guess = self.parts["transformer"](
+                hidden_states=mixed,
+                timestep=time,
+                encoder_hidden_states=text.last_hidden_state,
+                attention_mask=mask,
+                return_dict=False,
+            )[0]
         wrong = (guess.float() - pixels).square().flatten(1).mean(1)
         error: Tensor = (wrong / time.clamp(min=LEAST)).sum()
-        middle = self._kept.pop()
         if shown is None:
             return error
-        told = self.shows(middle).float().flatten(0, 1)
+        told = self.shows(middle[0]).float().flatten(0, 1)
         kinds = shown.flatten(0, 1)
         for logits, kind in zip(told.split(KINDS, 1), kinds.unbind(1), strict=True):
             error = error + TOLD * len(pixels) * functional.cross_entropy(logits, kind)
         return error
 
-    def _keep(self, _module: nn.Module, _given: Any, states: Tensor) -> None:
-        self._kept.append(states)
+    @contextmanager
+    def _kept(self, states: list[Tensor]) -> Iterator[None]:
+        """Keep in `states` what leaves the middle of the network meanwhile."""
+        painter: Any = self.parts["transformer"]
+        block = painter.blocks[len(painter.blocks) // 2]
+        hook = block.register_forward_hook(lambda _block, _given, out: states.append(out))
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 class PictureTraining:
@@ -140,8 +148,9 @@ class PictureTraining:
         learning = self.learner.training
         pixels, generator = batch["pixels"], None if learning else _generator(batch)
         rows, device = len(pixels), pixels.device
-        even = torch.rand((), generator=generator, device=device) + torch.arange(rows) / rows
-        even, shift = (even % 1).to(device), self.shape.shift
+        even = torch.rand((), generator=generator, device=device)
+        even = (even + torch.arange(rows, device=device) / rows) % 1
+        shift = self.shape.shift
         time = shift * even / (1 + (shift - 1) * even)
         noise = torch.randn(pixels.shape, generator=generator, device=device)
         mixed = torch.lerp(pixels, self.shape.noise * noise, time[:, None, None, None])

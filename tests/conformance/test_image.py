@@ -23,10 +23,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     folder = tmp_path_factory.mktemp("pipeline")
     made = PictureTraining.begin([], dict(SHAPE), 0)
     torch.manual_seed(1)
-    for weight in made.whole["averaged"]["transformer"].parameters():
+    for weight in made.learner.parts["transformer"].parameters():
         torch.nn.init.normal_(weight, std=0.2)
     made.save(folder)
-    return folder, sum(weight.numel() for weight in made.parts.parameters())
+    return folder, sum(weight.numel() for weight in made.learner.parts.parameters())
 
 
 @pytest.fixture(scope="session")
