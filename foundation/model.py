@@ -387,7 +387,7 @@ class Model:
                 yield result if keep is None else keep(work.folder, result)
                 if self._lease is not None and count == work.batch:
                     self._lease.settle()
-            if self.plan is not None and not stop():
+            if self.plan is not None:
                 self.plan.keep(count, time.perf_counter() - began)
         finally:
             checker.close()
