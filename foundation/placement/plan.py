@@ -114,18 +114,24 @@ def leased(
 ) -> tuple[Placement, "Lease | None"]:
     """The placement on a leased device, and the lease, where one was asked for.
 
-    need: bytes, unless the placement tells how many the job may have; None: a whole device.
+    need: bytes, unless the placement tells how many the job may have; None: most of a device.
     """
     if placement.device != "lease":
         return placement, None
     from foundation.placement.leases import take
     from foundation.placement.spread import use
 
-    memory = placement.memory or need or chosen(placement, Here()).total
+    memory = placement.memory or need or _most(chosen(placement, Here()))
     lease = take(memory, job, Here(), timeout=placement.timeout, say=say)
     device = use(lease.device)
     say(f"leased {device} with {shown(memory)} for {job}")
     return replace(placement, device=device, memory=memory), lease
+
+
+def _most(device: Device) -> int:
+    """Bytes that leave room for no second such job, and that can be had: a driver keeps some of a
+    GPU, and of a host others keep more."""
+    return (device.free if device.kind == "cpu" else device.total) * 4 // 5
 
 
 def room_of(placement: Placement, device: Device) -> int:
