@@ -179,6 +179,7 @@ def test_joined_ranges_are_the_whole_run(
     assert join(start, toy / "all")[1].startswith("finished already: 200 rows")
 
 
+@pytest.mark.long
 def test_ranges_of_a_file_are_its_rows(start: Start, toy: Path) -> None:
     (toy / "starts.txt").write_text(" ".join(f"s{n}" for n in range(11)))
     words_ = ("task.input=starts.txt", "task.count=2", "task.batch=2")
@@ -241,6 +242,7 @@ def test_status_from_another_shell(start: Start, toy: Path) -> None:
     assert "stopped: foundation resume=run" in stopped
 
 
+@pytest.mark.long
 def test_status_of_ranges_and_of_what_is_none(start: Start, toy: Path) -> None:
     ranges(start, toy / "all", "task.count=60")
     status = start("task=status", "task.run=all").communicate(timeout=200)[0]
@@ -268,11 +270,12 @@ def test_an_array_of_ranges_is_the_whole_run(
     assert pq.read_table(toy / "all/results.parquet").to_pylist() == alone
 
 
+@pytest.mark.long
 def test_a_job_that_is_preempted_goes_on_when_it_is_requeued(
     start: Start, toy: Path, alone: list[dict[str, object]]
 ) -> None:
     root = toy / "all"
-    run = array(start, root, "task.count=200", "task.batch=8", "task.pause=0.05", of=2)
+    run = array(start, root, "task.count=200", "task.batch=8", "task.pause=0.4", of=2)
     until(lambda: all((root / f"{n}-toy-words-generate/status.json").exists() for n in (0, 1)))
     jobs = [p for p in psutil.Process(run.pid).children(recursive=True) if _submitted(p)]
     assert jobs
