@@ -141,7 +141,11 @@ class Components:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "Components":
-        """Of vectors [rows, units], of which 2 % are cut off at either end."""
+        """Of vectors [rows, units], of which 2 % are cut off at either end; of none, one colour."""
+        if not len(vectors):
+            units = vectors.shape[1]
+            none = np.zeros(units, np.float32), np.zeros((units, 3), np.float32)
+            return cls(*none, np.zeros(3, np.float32), np.ones(3, np.float32))
         mean = vectors.mean(0)
         centred = vectors - mean
         _, axes = np.linalg.eigh(centred.T @ centred)

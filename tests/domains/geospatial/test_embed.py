@@ -125,6 +125,18 @@ def test_what_is_nodata_has_no_vector_and_a_reason(
     assert row["embedded_windows"] == row["windows"] - len(refused)
 
 
+def test_a_scene_whose_every_patch_is_mostly_nodata_has_files_without_vectors(
+    model: Model, tmp_path: Path, write: Any, ground: Any
+) -> None:
+    pixels = ground(8, 8)
+    pixels[:, :, 3:] = 0
+    path = write("thin.tif", pixels, nodata=0)
+    _run(model, tmp_path / "run", input=path, least_valid=0.0)
+    assert not np.isfinite(_vectors(tmp_path / "run")[0]).any()
+    with Image.open(tmp_path / "run" / "map.png") as picture:
+        assert picture.getchannel("A").getextrema() == (0, 0)
+
+
 def test_clouds_are_not_valid_even_from_a_coarser_mask_south_up(
     model: Model, tmp_path: Path, write: Any, ground: Any
 ) -> None:
