@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from foundation.registry import resolve
 from foundation.results import Result
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CHUNK = 64
 CHUNK_SECONDS = 0.25
 Checks = dict[str, Any]
+T = TypeVar("T")
 
 
 class Checker:
@@ -46,7 +47,7 @@ class Checker:
             yield from (self._result(pair, {}) for pair in made)
             return
         under_way: deque[tuple[list[Made], Future[list[Checks]]]] = deque()
-        for chunk in _chunks(made):
+        for chunk in chunks(made):
             under_way.append((chunk, self._submit(chunk)))
             while under_way and (under_way[0][1].done() or len(under_way) > 4 * self._processes):
                 yield from self._collect(under_way.popleft())
@@ -105,14 +106,12 @@ def _died(reason: str) -> Checks:
     return {"valid": False, "reason": reason}
 
 
-def _chunks(
-    made: Iterable[Made], clock: Callable[[], float] = time.monotonic
-) -> Iterator[list[Made]]:
-    """Chunks of CHUNK outputs, or fewer where they come slowly."""
-    chunk: list[Made] = []
+def chunks(made: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[list[T]]:
+    """Chunks of CHUNK of what is made, or fewer where it comes slowly."""
+    chunk: list[T] = []
     began = clock()
-    for pair in made:
-        chunk.append(pair)
+    for each in made:
+        chunk.append(each)
         if len(chunk) >= CHUNK or clock() - began > CHUNK_SECONDS:
             yield chunk
             chunk, began = [], clock()

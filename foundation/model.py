@@ -1,6 +1,5 @@
 """A model on a placement, and what can be asked of it."""
 
-import hashlib
 import json
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from foundation import registry
 from foundation.adapter import Adapter, Notes, Placement
 from foundation.draws import Draws
+from foundation.durable import sha256
 from foundation.engines import Engine, Work
 from foundation.engines.ranges import Range
 from foundation.errors import InputError, PlacementError, UnknownName
@@ -83,7 +83,7 @@ class Model:
     def _plan(self, task: str, settings: "Settings") -> None:
         """Decide what a run begins with; PlacementError before anything is fetched or loaded."""
         placement = replace(self.placement, dtype=self.dtype)
-        rows = settings.batch or int(self.spec.options.get("batch", BATCH))
+        rows = self._batch(settings)
         # A pipe can be read but once: its requests are not looked at beforehand.
         seen = settings.requests() if settings.rereadable else iter(())
         self.plan = plan(self.spec, self.adapter_class, task, seen, rows, placement)
@@ -274,7 +274,7 @@ class Model:
                 self._dtype = before
 
     def _batch(self, settings: "Settings") -> int:
-        return settings.batch or int(self.spec.options.get("batch", BATCH))
+        return settings.batch or usual_batch(self.spec)
 
     def _columns(self, settings: "Settings") -> dict[str, str]:
         """The table's own columns; a vector's width is known when the model is loaded."""
@@ -316,7 +316,8 @@ class Model:
             identity["options"] = dict(self.spec.options)
         named = {name: given[name] for name in settings.task.files if given.get(name) is not None}
         if named:
-            identity["files"] = {name: _digest(Path(str(path))) for name, path in named.items()}
+            paths = {name: Path(str(path)).expanduser() for name, path in named.items()}
+            identity["files"] = {name: sha256(path) for name, path in paths.items()}
         return identity
 
     def _stream(
@@ -450,11 +451,11 @@ class Model:
         from foundation import record
 
         run = results.run
+        model = asdict(replace(self.spec, sha256={}, options=dict(self.spec.options), facts={}))
+        del model["facts"]  # whoever needs them reads them from the model's files
         return {
             "task": task,
-            "model": asdict(
-                replace(self.spec, sha256={}, options=dict(self.spec.options), facts={})
-            ),
+            "model": model,
             "digests": dict(self.weights.files),
             "identity": run.config,
             "config": config,
@@ -473,6 +474,11 @@ class Model:
         }
 
 
+def usual_batch(spec: ModelSpec) -> int:
+    """Rows of a batch where the user says nothing."""
+    return int(spec.options.get("batch", BATCH))
+
+
 def _delta_digest(delta: "Delta") -> dict[str, str]:
     from foundation.hub import resolve
 
@@ -489,11 +495,6 @@ def _span(settings: "Settings", part: Range | None) -> range:
     if total is None:
         raise InputError("task.count=inf has no ranges: give a number")
     return range(*part.bounds(total))
-
-
-def _digest(path: Path) -> str:
-    with path.expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:

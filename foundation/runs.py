@@ -1,7 +1,6 @@
 """The run folder: parts written durably as results come, joined into one table at the end."""
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -14,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.durable import replacing, write_json
+from foundation.durable import replacing, sha256, write_json
 from foundation.errors import RunFolderError
 from foundation.join import SCRATCH
 from foundation.results import Result, Summary
@@ -247,12 +246,6 @@ def holder(folder: Path) -> str | None:
         except BlockingIOError:
             return handle.read().strip() or "another process"
     return None
-
-
-def sha256(path: Path) -> str:
-    """A file's digest."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

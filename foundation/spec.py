@@ -99,6 +99,7 @@ class Tuning:
     likenesses: `module:NAME` of a tuple of foundation.tuning.leakage.Likeness.
     baselines: name -> `module:function(model, rows, asked, labels)`, what task=adapt tries beside
         the methods; gives probabilities [asked, labels], or values where there are no labels.
+    commands: baseline -> the settings that do it for good, `{data}` standing for the labelled rows.
     recipes: method -> settings in which its recipe differs here.
     merge: `module:function(Start) -> Tunable`, whose `save` writes the model of `start.spec` with
         its LoRA weights merged in; None where there are none to merge.
@@ -111,6 +112,7 @@ class Tuning:
     group: str | None = None
     likenesses: str | None = None
     baselines: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    commands: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: EMPTY)
     merge: str | None = None
 

@@ -12,6 +12,7 @@ from foundation.placement.ladder import Ladder
 from foundation.placement.shortage import fell_short, out_of_memory
 from foundation.requests import Item
 
+ALONE = "out of memory, even alone in its batch"
 Made = tuple[Item, Output]
 
 
@@ -35,14 +36,12 @@ class Splitting:
 
     Parts of several requests share batches. A request whose parts cannot be made, or read to the
     end, is refused with the reason; the others go on. One that memory did not suffice to split or
-    to join is split again a step further down the ladder. alone: the output of one that fits in no
-    memory.
+    to join is split again a step further down the ladder.
     """
 
     ladder: Ladder
     task: str
     sink: Path | None
-    alone: Callable[[Item], Output]
     _under_way: dict[int, tuple[_Split, int]] = field(default_factory=dict)
     _ready: deque[Made] = field(default_factory=deque)
     _again: deque[Item] = field(default_factory=deque)
@@ -79,7 +78,7 @@ class Splitting:
         if self.ladder.down():
             self._again.append(item)
         else:
-            self._ready.append((item, self.alone(item)))
+            self._ready.append((item, Output(None, ALONE)))
 
     def _parts(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:

@@ -12,11 +12,10 @@ from foundation.errors import FoundationError
 from foundation.placement.ladder import Ladder
 from foundation.placement.shortage import fell_short
 from foundation.requests import Item
-from foundation.splitting import Splitting
+from foundation.splitting import ALONE, Splitting
 
 AHEAD = 4
 PASSED = 64
-ALONE = "out of memory, even alone in its batch"
 CANCELLED = "cancelled"
 Made = tuple[Item, Output]
 
@@ -89,8 +88,8 @@ class Stream:
     batch: rows of a batch at first. stop: asked between steps. events: what was done about memory,
     for the record. sink: where requests that are split leave what outlives a restart; None:
     nowhere. ladder: the steps taken when memory runs out; None: the batch and the model's savers.
-    needs: tells what a request would need that fits in no memory. cancelled: ids of requests that
-    are given up where they are; may grow at any time. Requests that are split go on.
+    cancelled: ids of requests that are given up where they are; may grow at any time. Requests that
+    are split go on.
     """
 
     adapter: Adapter
@@ -102,7 +101,6 @@ class Stream:
     events: list[str] = field(default_factory=list)
     sink: Path | None = None
     ladder: Ladder | None = None
-    needs: Callable[[Item], str] = lambda item: ""
     cancelled: Container[int] = frozenset()
 
     def __post_init__(self) -> None:
@@ -112,7 +110,7 @@ class Stream:
     def outputs(self, items: Iterable[Item]) -> Iterator[Made]:
         """Each item with its output, as they are done; refused items pass through."""
         if isinstance(self.adapter, Splits):
-            parts = Splitting(self._ladder, self.task, self.sink, self._alone)
+            parts = Splitting(self._ladder, self.task, self.sink)
             self.cancelled = frozenset()  # the parts have numbers of their own
             return parts.outputs(items, self._outputs)
         return self._outputs(items)
@@ -186,7 +184,7 @@ class Stream:
             held.clear()
             running.clear()
             if not self._ladder.down() and self._gives_up(ran[0]):
-                yield ran[0], self._alone(ran.pop(0))
+                yield ran.pop(0), Output(None, ALONE)
             entering = sorted([*ran, *entering], key=lambda item: item.id)
             opened = self._open(key)
             assert opened is not None
@@ -219,7 +217,7 @@ class Stream:
             if not rest:
                 continue
             if not self._ladder.down(len(items)) and self._gives_up(rest[0]):
-                yield rest[0], self._alone(rest[0])
+                yield rest[0], Output(None, ALONE)
                 continue
             half = -(-len(rest) // 2)
             todo.extendleft(part for part in (rest[half:], rest[:half]) if part)
@@ -245,10 +243,6 @@ class Stream:
             return True
         self._tried.add(item.id)
         return False
-
-    def _alone(self, item: Item) -> Output:
-        """The row of a request that fits in no memory."""
-        return Output(None, ALONE + self.needs(item))
 
     def _refuse_silence(self, left: dict[int, Item]) -> None:
         """A request that an adapter says nothing about must not vanish."""

@@ -7,7 +7,6 @@ file. Give the folder as `model.path=FOLDER`.
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ def convert(file: Path, folder: Path, sha256: str | None = None) -> Path:
     import torch
     from safetensors.torch import save_file
 
+    from foundation.durable import sha256 as digest_of
     from foundation.errors import SourceError
 
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = digest_of(file)
     if sha256 is not None and not digest.startswith(sha256.lower()):
         raise SourceError(f"{file} has the sha256 {digest}, not {sha256}")
     found: Any = torch.load(file, map_location="cpu", weights_only=True)

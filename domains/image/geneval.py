@@ -6,8 +6,6 @@ Ghosh, Hajishirzi, Schmidt, "GenEval" (2023), https://arxiv.org/abs/2310.11513
 import csv
 import io
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foundation.domains.image.geneval_rules import Looks, judged
-from foundation.durable import write_text
+from foundation.durable import link, write_text
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,12 +92,7 @@ def _lay_out(
         prompt, sample = divmod(row["id"], count)
         source = folder / "pictures" / row["output"]
         target = folder / "geneval" / f"{prompt:05d}" / "samples" / f"{sample:04d}{source.suffix}"
-        if target.exists():
-            continue
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
+        link(source, target)
 
 
 def _figures(

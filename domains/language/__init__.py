@@ -66,5 +66,6 @@ DOMAIN = Domain(
         likenesses=f"{_HERE}.tuning:LIKENESSES",
         merge=f"{_HERE}.tuning:merge",
         baselines={"words": f"{_HERE}.ways:words", "prompt": f"{_HERE}.ways:prompt"},
+        commands={"prompt": "task=classify task.method=prompt task.examples={data}"},
     ),
 )

@@ -18,7 +18,7 @@ from foundation.spec import ModelSpec, Tuning
 from foundation.tuning import outcome
 from foundation.tuning.comparing import Comparison, Outcome
 from foundation.tuning.data import Wanted, gather
-from foundation.tuning.prepare import Prepared
+from foundation.tuning.prepare import Prepared, columns_of
 
 KNOWN = ("data", "columns", "methods", "minutes", "folds", "rank")
 COST = ("head", "lora", "full")
@@ -50,7 +50,7 @@ def run(job: Job) -> str:
         if best is None:
             raise InputError(f"nothing could be tried; {found[0].way}: {found[0].reason}")
         _write(found, job.folder / "adapt.csv")
-        command = _command(job, spec, best.way, given)
+        command = _command(job, spec, tuning, best.way, given)
         saved = best.way not in tuning.baselines
         if saved:
             _save(comparison, best, job.folder, spec, data.digests, data.refused, data.reasons)
@@ -87,10 +87,7 @@ def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
     minutes = given.get("minutes")
     if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
         raise RequestError(f"task.minutes must be above 0, got '{minutes}'")
-    columns = given.get("columns") or {}
-    if not isinstance(columns, Mapping):
-        raise RequestError("task.columns must name a column for a field, e.g. {text: question}")
-    return sorted(ways, key=known.index), {**given, "columns": columns}
+    return sorted(ways, key=known.index), {**given, "columns": columns_of(given)}
 
 
 def _identity(job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +115,7 @@ def _compare(comparison: Comparison, ways: Sequence[str]) -> list[Outcome]:
         return comparison.compared([comparison.measure(way, show) for way in ways])
 
 
-def _command(job: Job, spec: ModelSpec, way: str, given: Mapping[str, Any]) -> str:
+def _command(job: Job, spec: ModelSpec, tuning: Tuning, way: str, given: Mapping[str, Any]) -> str:
     """What to type to do the recommended thing again."""
     words = ["foundation", f"model={spec.name}"]
     model = job.group("model")
@@ -126,13 +123,8 @@ def _command(job: Job, spec: ModelSpec, way: str, given: Mapping[str, Any]) -> s
         words.append(f"model.path={model['path']}")
     columns = ", ".join(f"{field}: {name}" for field, name in given["columns"].items())
     if way not in COST:
-        domain = registry.domain(spec.domain)
-        can = way == "prompt" and "classify" in domain.tasks
-        return " ".join(
-            [*words, "task=classify", "task.method=prompt", f"task.examples={given['data']}"]
-            if can
-            else [*words, f"task=adapt task.methods=[{way}] task.data={given['data']}"]
-        )
+        again = f"task=adapt task.methods=[{way}] task.data={{data}}"
+        return " ".join([*words, tuning.commands.get(way, again).format(data=given["data"])])
     words += ["task=tune", f"task.method={way}", f"task.data={given['data']}"]
     if columns:
         words.append(f"'task.columns={{{columns}}}'")

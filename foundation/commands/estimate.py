@@ -10,7 +10,7 @@ from foundation.commands import Job
 from foundation.commands.models import table
 from foundation.durable import write_json
 from foundation.errors import InputError, PlacementError
-from foundation.model import BATCH
+from foundation.model import usual_batch
 from foundation.placement import amounts, calibration
 from foundation.placement.amounts import shown
 from foundation.placement.choice import place
@@ -102,9 +102,8 @@ def of_task(
         if " needs " not in str(error):
             raise
         items, rows = iter(()), given.get("batch")  # nothing was given: the model's usual request
-    rows = rows or int(spec.options.get("batch", BATCH))
-    machine = calibration.machine_name("cpu" if device.kind == "cpu" else device.title)
-    adapter = registry.resolve(spec.adapter)
+    adapter, machine = registry.resolve(spec.adapter), calibration.machine_name(device)
+    rows = rows or usual_batch(spec)
     return estimate(spec, adapter, task, items, rows, placement, device, machine)
 
 

@@ -27,8 +27,7 @@ def run(job: Job) -> str:
     first = found[0]
     gather(root, found)
     identity = first.manifest["identity"]
-    told = {name: value for name, value in first.record["model"].items() if name != "facts"}
-    spec = registry.spec_from({**told, "sha256": {}})
+    spec = registry.spec_from(first.record["model"])
     model = Model(spec, place("cpu", identity["dtype"]))
     results = model.results(
         identity["task"], identity["settings"], seed=identity["seed"], folder=root,

@@ -1,10 +1,9 @@
 """`task=merge`: a model with LoRA weights -> a folder of plain weights that needs no other."""
 
-import json
-
 from foundation import hub, registry
 from foundation.adapter import Start, Tunable
 from foundation.commands import Job
+from foundation.durable import replacing_folder, write_json
 from foundation.errors import InputError, UnknownName
 from foundation.model import TUNED, Model
 from foundation.placement import place
@@ -25,13 +24,12 @@ def run(job: Job) -> str:
     if tuning is None or tuning.merge is None:
         raise InputError(f"{spec.domain} merges no LoRA weights")
     told = Model(spec, place("cpu")).tuned
-    final, part = job.folder / "model", job.folder / ".model.part"
+    final = job.folder / "model"
     merged: Tunable = resolve(tuning.merge)(
         Start(spec, hub.fetch([model_source(spec)])[0].path, "full", ())
     )
-    merged.save(part)
-    kept = {**told, "method": "merged"}
-    (part / TUNED).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    part.rename(final)
+    with replacing_folder(final) as part:
+        merged.save(part)
+        write_json(part / TUNED, {**told, "method": "merged"})
     job.remember()
     return f"merged: {final}"

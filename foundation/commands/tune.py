@@ -12,8 +12,8 @@ from foundation.commands import Job
 from foundation.errors import InputError, Interrupted, RequestError, UnknownName
 from foundation.failures import tell
 from foundation.placement import calibration, place
-from foundation.placement.plan import leased
-from foundation.precision import fastest
+from foundation.placement.devices import Here
+from foundation.placement.plan import chosen, leased
 from foundation.progress import progress
 from foundation.runs import Run
 from foundation.signals import Stop
@@ -21,7 +21,7 @@ from foundation.spec import ModelSpec
 from foundation.tuning import outcome, prepare
 from foundation.tuning.data import Data, Wanted
 from foundation.tuning.prepare import METHODS, Prepared
-from foundation.tuning.recipe import Recipe
+from foundation.tuning.recipe import MAY_CHANGE, Recipe
 
 if TYPE_CHECKING:
     from foundation.tuning.trainer import Trainer
@@ -30,7 +30,6 @@ KNOWN = (
     "data", "held_out", "column", "start", "method", "columns", "validation", "rank", "leakage",
     "licence",
 )  # fmt: skip
-MAY_CHANGE = ("steps", "decay", "accumulate", "recompute", "checkpoint", "validate", "log", "keep")
 
 
 def run(job: Job) -> str:
@@ -65,10 +64,16 @@ def _first(
         _train(trainer, prepared.training, job.folder)
         rows = (trainer.step - before) * prepared.training.batch
         calibration.keep(
-            calibration.machine_of(placement.device), str(recipe.get("name") or spec.name), "tune",
-            placement.device.partition(":")[0], trainer.precision, prepared.training.batch, 0.0,
-            rows, time.perf_counter() - since,
-        )  # fmt: skip
+            machine=calibration.machine_name(chosen(placement, Here())),
+            model=str(recipe.get("name") or spec.name),
+            task="tune",
+            kind=placement.device.partition(":")[0],
+            dtype=trainer.precision,
+            rows=prepared.training.batch,
+            work=0.0,
+            results=rows,
+            seconds=time.perf_counter() - since,
+        )
         figures = outcome.figures(trainer, prepared)
         facts = _facts(job, spec, recipe, method, prepared, figures, leaks)
         facts["before"] = untuned
@@ -153,9 +158,7 @@ def _leaks(job: Job, spec: ModelSpec, data: Data) -> list[dict[str, Any]]:
 
 def wanted_of(given: Mapping[str, Any], seed: int) -> Wanted:
     """What is asked of the data, checked."""
-    columns = given.get("columns") or {}
-    if not isinstance(columns, Mapping):
-        raise RequestError("task.columns must name a column for a field, e.g. {text: question}")
+    columns = prepare.columns_of(given)
     share = given.get("validation")
     share = 0.1 if share is None else share
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
@@ -173,9 +176,7 @@ def _trainer(job: Job, prepared: Prepared, placement: Placement) -> "Trainer":
     if placement.threads:
         torch.set_num_threads(placement.threads)
     prepared.tunable.module().to(placement.device)
-    precision = prepared.training.precision
-    if precision == "auto":
-        precision = fastest(placement.device) if placement.dtype == "auto" else placement.dtype
+    precision = prepare.precision_of(prepared.training, placement)
     folder = job.folder / "checkpoints"
     folder.mkdir(exist_ok=True)
     (job.folder / outcome.READY).touch()

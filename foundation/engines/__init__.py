@@ -7,7 +7,7 @@ process.py   a worker that is a process
 serving.py   what a worker does with the requests it is given
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,6 +39,10 @@ class Work:
     seed: int
     folder: Path
     checkers: int = field(default_factory=cores)
+
+    def on(self, share: int) -> "Work":
+        """The same for a worker on a share of the cores: with one core it checks what it makes."""
+        return replace(self, checkers=0 if share == 1 else share)
 
 
 class Engine(Protocol):

@@ -42,7 +42,7 @@ class Local:
         events: list[str],
     ) -> Iterator[Result]:
         share = placement.threads or max(1, cores() // self._workers)
-        work = replace(work, checkers=0 if share == 1 else share)
+        work = work.on(share)
         places = [replace(placement, threads=share, device=d) for d in self._devices(placement)]
 
         def start(number: int) -> Process:
@@ -53,7 +53,7 @@ class Local:
 
     def width(self) -> int | None:
         """The width of the model's vectors, once a worker has loaded it."""
-        return None if self._pool is None or self._pool.ready is None else self._pool.ready["width"]
+        return None if self._pool is None else self._pool.width
 
     def described(self) -> dict[str, Any]:
         """What a record says of the engine."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 from foundation.engines.serving import Message
 from foundation.errors import FoundationError
@@ -91,7 +91,7 @@ class Pool:
         self._workers: dict[int, Worker] = {}
         # Bounded: who does not take results is given none, and the workers wait.
         self._made: queue.Queue[list[Result] | BaseException | None] = queue.Queue(4 * count)
-        self.ready: dict[str, Any] | None = None
+        self.width: int | None = None  # of the model's vectors, once a worker has loaded it
 
     def results(self, items: Iterable[Item], stop: Callable[[], bool]) -> Iterator[Result]:
         """Results as they come; what was not answered when `stop` says so is left."""
@@ -163,7 +163,7 @@ class Pool:
         kind, value = worker.take()
         if kind == "failed":
             raise value
-        self.ready = self.ready or value
+        self.width = self.width or value["width"]
         self._starts = 0
         return worker
 

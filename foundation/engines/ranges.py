@@ -5,16 +5,14 @@ nothing while they run, so a batch system may begin, move and repeat them as it 
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.durable import sync_folder, write_json
+from foundation.durable import link, sha256, sync_folder, write_json
 from foundation.errors import InputError, RunFolderError
-from foundation.runs import LOCK, MANIFEST, STATUS, sha256
+from foundation.runs import LOCK, MANIFEST, STATUS
 
 OWN = {LOCK, "config.json", "overrides.json", "run.log", "record.json", STATUS}
 """What a range's folder holds of its own; the rest becomes the joined run's."""
@@ -99,7 +97,7 @@ def gather(root: Path, found: list[Member]) -> None:
                 mend = f"remove {member.folder} and run that range again"
                 raise RunFolderError(f"{path} {gone}: {mend}")
         for path in _files(member):
-            _link(path, root / path.relative_to(member.folder))
+            link(path, root / path.relative_to(member.folder))
     sync_folder(root / "parts")
 
 
@@ -110,16 +108,3 @@ def _files(member: Member) -> Iterator[Path]:
         foreign = inside.parts[0] == "parts" and len(inside.parts) == 2 and path.name not in parts
         if path.is_file() and inside.parts[0] not in OWN and not foreign:
             yield path
-
-
-def _link(path: Path, target: Path) -> None:
-    """The same file at another place, or a copy where the file system has no links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        return
-    try:
-        os.link(path, target)
-    except OSError:
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        shutil.copyfile(path, part)
-        part.replace(target)

@@ -80,9 +80,7 @@ class Ray:
             placement = replace(placement, threads=share)
             if self.gpus:
                 placement = replace(placement, device="cuda:0")  # Ray shows an actor its own only
-            work = replace(
-                work, folder=work.folder.absolute(), checkers=0 if share == 1 else share
-            )  # fmt: skip
+            work = replace(work, folder=work.folder.absolute()).on(share)
             kind = ray.remote(_Actor).options(
                 num_cpus=self.cpus, num_gpus=self.gpus, resources=dict(self.resources) or None,
                 max_restarts=0,
@@ -99,7 +97,7 @@ class Ray:
 
     def width(self) -> int | None:
         """The width of the model's vectors, once a worker has loaded it."""
-        return None if self._pool is None or self._pool.ready is None else self._pool.ready["width"]
+        return None if self._pool is None else self._pool.width
 
     def described(self) -> dict[str, Any]:
         """What a record says of the engine."""

@@ -9,21 +9,19 @@ From the driver come packets of items; an empty one ends a lease. To the driver 
     failed  exception          this is no item's fault
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from foundation.engines import Work
 from foundation.errors import FoundationError, InputError
-from foundation.results import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from foundation.adapter import Placement
     from foundation.requests import Item
     from foundation.spec import ModelSpec
 
-ROWS = 64
-SECONDS = 0.25
 Message = tuple[str, Any]
 
 
@@ -36,6 +34,7 @@ def serve(
 ) -> None:
     """Load the model and work through leases until `receive` raises EOFError."""
     try:
+        from foundation.checking import chunks
         from foundation.model import Model
 
         model = Model(spec, placement)
@@ -43,7 +42,7 @@ def serve(
         while True:
             events: list[str] = []
             items = _leased(receive(), receive, send)
-            for results in _grouped(model.answers(work, items, lambda: False, events)):
+            for results in chunks(model.answers(work, items, lambda: False, events)):
                 send(("made", results))
             send(("idle", events))
     except EOFError:
@@ -61,19 +60,6 @@ def _leased(
         send(("more", None))  # so that the next packet is here when this one is used up
         yield from packet
         packet = receive()
-
-
-def _grouped(results: Iterable[Result]) -> Iterator[list[Result]]:
-    """Lists of ROWS results, or fewer where they come slowly."""
-    group: list[Result] = []
-    began = time.monotonic()
-    for result in results:
-        group.append(result)
-        if len(group) >= ROWS or time.monotonic() - began > SECONDS:
-            yield group
-            group, began = [], time.monotonic()
-    if group:
-        yield group
 
 
 def _portable(error: Exception) -> Exception:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from foundation.durable import sha256
 from foundation.hub.cache import cache_folder, move_durably
 from foundation.hub.source import Damaged
 
@@ -44,11 +45,10 @@ def _entry(path: Path, known: Any) -> dict[str, Any]:
     stamp = _stamp(path)
     if isinstance(known, dict) and known.get("stamp") == stamp:
         return known
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(path)
     if _stamp(path) != stamp:
         raise Damaged(path, f"{path} changed while it was read: wait until it is written")
-    return {"stamp": stamp, "sha256": sha256}
+    return {"stamp": stamp, "sha256": digest}
 
 
 def _stamp(path: Path) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from foundation.durable import write_json
 from foundation.hub.cache import cache_folder
+from foundation.placement.device import Device
 
 LEAST_ROWS = 8
 """Results of a run that tell something; fewer are the start of the model's first batch."""
@@ -16,20 +17,12 @@ WEIGHT = 0.3
 """Of a new run beside what was known."""
 
 
-def machine_name(device: str = "cpu") -> str:
-    """What a calibration holds for: the processor or GPU, and the cores this process may use."""
+def machine_name(device: Device) -> str:
+    """What a calibration holds for: a GPU, or the processor and the cores this process may use."""
     from foundation.placement import host
     from foundation.record import processor
 
-    return f"{processor()}, {host.cores()} cores" if device == "cpu" else device
-
-
-def machine_of(name: str) -> str:
-    """The same, by torch's name of a device."""
-    from foundation.placement.devices import Here
-
-    found = [device for device in Here().devices() if device.name == name]
-    return machine_name("cpu" if name == "cpu" or not found else found[0].title)
+    return f"{processor()}, {host.cores()} cores" if device.kind == "cpu" else device.title
 
 
 def keep(

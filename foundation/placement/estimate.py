@@ -58,6 +58,11 @@ class Estimate:
         return asdict(self) | {"fits": self.fits}
 
 
+def beside(device: Device) -> int:
+    """Bytes that are gone from a device before a model is there."""
+    return 0 if device.kind == "cpu" else CUDA
+
+
 def costs(spec: ModelSpec, adapter: type[Adapter], items: Iterable[Item]) -> Cost:
     """The dearest of the first requests in each respect; the mean of their work."""
     first = [item.request for item in islice(items, LOOKED_AT) if item.request is not None]
@@ -91,7 +96,7 @@ def estimate(
     known = described(replace(spec, dtype=placement.dtype))
     items = list(islice(items, LOOKED_AT))
     cost = costs(known, adapter, items)
-    extra = 0 if device.kind == "cpu" else CUDA
+    extra = beside(device)
     peak = cost.peak(rows) + extra
     room = device.total if placement.memory is None else min(device.total, placement.memory)
     seconds, basis = calibration.seconds(

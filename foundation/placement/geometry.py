@@ -83,7 +83,6 @@ def reading_cost(spec: ModelSpec, tokens: int, together: int = TOGETHER) -> Cost
         weights=size * parameters,
         memory=shape.activations(tokens, size),
         most=shape.activations(max(tokens, together), size),
-        loading=_loading(spec),
         work=2.0 * parameters * tokens,
     )
 
@@ -104,7 +103,6 @@ def writing_cost(spec: ModelSpec, given: int, new: int, together: int = TOGETHER
         weights=_weights(spec, shape),
         memory=kept + LOGITS * 4 * shape.vocabulary,
         fixed=shape.activations(max(given, together), size),
-        loading=_loading(spec),
         work=2.0 * parameters * (given + new),
     )
 
@@ -118,7 +116,6 @@ def scoring_cost(spec: ModelSpec, tokens: int, most: int = 2**26) -> Cost:
         weights=_weights(spec, shape),
         memory=tokens * each,
         most=max(tokens, most // shape.vocabulary) * each,
-        loading=_loading(spec),
         work=2.0 * parameters * tokens,
     )
 
@@ -130,9 +127,3 @@ def _weights(spec: ModelSpec, shape: Geometry) -> int:
         return size * parameters
     whole = min(parameters, shape.vocabulary * shape.width)
     return size * whole + (parameters - whole) * spec.bits // 8
-
-
-def _loading(spec: ModelSpec) -> int:
-    """Bytes held beyond the weights while they are read: files are mapped, then laid out anew."""
-    stored = spec.facts.get("stored", 0)
-    return int(stored)

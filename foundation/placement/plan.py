@@ -12,7 +12,7 @@ from foundation.placement import calibration
 from foundation.placement.amounts import shown
 from foundation.placement.device import Device, Machine
 from foundation.placement.devices import Here
-from foundation.placement.estimate import CUDA, LOOKED_AT, costs, estimate, largest_batch
+from foundation.placement.estimate import LOOKED_AT, beside, costs, estimate, largest_batch
 from foundation.requests import Item
 from foundation.spec import ModelSpec
 
@@ -81,7 +81,7 @@ def plan(
     known = described(replace(spec, dtype=placement.dtype), network=False)
     first = list(islice(items, LOOKED_AT))
     cost = costs(known, adapter, first)
-    extra = 0 if device.kind == "cpu" else CUDA
+    extra = beside(device)
     room = room_of(placement, device)
     lighter = placement.offload in ("host", "disk") or len(placement.devices) > 1
     fitting = rows if lighter else largest_batch(cost, room - extra, rows)
@@ -104,7 +104,7 @@ def plan(
         peak=0 if lighter else cost.peak(fitting) + extra,
         room=room,
         work=cost.work,
-        machine=calibration.machine_name("cpu" if device.kind == "cpu" else device.title),
+        machine=calibration.machine_name(device),
         placement=placement,
     )
 

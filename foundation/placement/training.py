@@ -9,18 +9,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from foundation import hub, registry
 from foundation.adapter import Placement, Tunable
 from foundation.draws import Draws
 from foundation.errors import InputError
 from foundation.placement import calibration
 from foundation.placement.amounts import shown
 from foundation.placement.device import Device
-from foundation.placement.estimate import CUDA, PROCESS, Estimate
+from foundation.placement.estimate import PROCESS, Estimate, beside
 from foundation.placement.plan import room_of
 from foundation.registry import resolve
-from foundation.sources import source
 from foundation.spec import ModelSpec
+from foundation.tuning.prepare import NEEDED, NO_ROW, opened_source
 
 if TYPE_CHECKING:
     from foundation.commands import Job
@@ -38,9 +37,8 @@ def estimate_training(
 ) -> Estimate:
     """What `task=tune` of the chosen recipe needs on a device."""
     recipe = job.group("recipe")
-    for key in ("tunable", "field", "shape", "sources"):
-        if key not in recipe:
-            raise InputError("task.of=tune needs a recipe: give recipe=<name>")
+    if any(key not in recipe for key in NEEDED):
+        raise InputError("task.of=tune needs a recipe: give recipe=<name>")
     rows = _rows(job, recipe, spec)
     tunable: Tunable = resolve(recipe["tunable"]).begin(rows, dict(recipe["shape"]), 0)
     batch, steps = int(recipe.get("batch", 256)), int(recipe.get("steps", 1000))
@@ -52,10 +50,15 @@ def estimate_training(
     weights = sum(p.numel() * p.element_size() for p in tunable.module().parameters())
     trained = sum(p.numel() for p in tunable.module().parameters() if p.requires_grad)
     state = (1 + OPTIMIZER) * 4 * trained
-    extra = 0 if device.kind == "cpu" else CUDA
-    machine = calibration.machine_name("cpu" if device.kind == "cpu" else device.title)
+    extra = beside(device)
     seconds, basis = calibration.seconds(
-        machine, str(recipe["name"]), "tune", device.kind, dtype, batch, 0.0
+        calibration.machine_name(device),
+        str(recipe["name"]),
+        "tune",
+        device.kind,
+        dtype,
+        batch,
+        0.0,
     )
     peak = weights + state + fixed + batch * row + extra
     made = Estimate(
@@ -117,16 +120,10 @@ def kept(tunable: Tunable, rows: list[Any], count: int, dtype: str) -> int:
 
 def _rows(job: "Job", recipe: Mapping[str, Any], spec: ModelSpec) -> list[Any]:
     """The first rows of the data that the training would take."""
-    read = registry.domain(spec.domain).read
-    if read is None:
-        raise InputError(f"{spec.domain} reads no files to train on")
-    value, where = job.task().get("data"), "task.data"
-    if value is None:
-        value, where = recipe["sources"].get("data"), "recipe.sources.data"
-    local = hub.fetch([source(value, where)])[0]
-    found = resolve(read)(local.path, job.task().get("column"))
+    opened = opened_source(spec, recipe, job.task(), "data")
+    found = () if opened is None else opened[1]
     usable = (row[recipe["field"]] for row in found if row.get(recipe["field"]) is not None)
     rows = list(islice(usable, LEARNT_FROM))
     if not rows:
-        raise InputError("there is no row to train on: give task.data=<file>")
+        raise InputError(NO_ROW)
     return rows

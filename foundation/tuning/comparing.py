@@ -15,7 +15,6 @@ from foundation.tuning import prepare
 from foundation.tuning.folds import deal
 from foundation.tuning.heads import Goal
 from foundation.tuning.measuring import measured, scores
-from foundation.tuning.recipe import Recipe
 from foundation.tuning.rows import Rows
 
 if TYPE_CHECKING:
@@ -139,7 +138,6 @@ class Comparison:
         """A method's trainer at its last step."""
         import torch
 
-        from foundation.precision import fastest
         from foundation.tuning.trainer import Trainer
 
         recipe = prepare.recipe_of(self.recipe, way, self.tuning)
@@ -151,7 +149,7 @@ class Comparison:
             torch.set_num_threads(placement.threads)
         tunable, frozen = prepare.begin(self.tuning, spec, way, recipe, rows, self.seed, self.rank)
         tunable.module().to(placement.device)
-        dtype = _precision(training, placement.dtype, fastest(placement.device))
+        dtype = prepare.precision_of(training, placement)
         trainer = Trainer(tunable, rows, (), training, folder, self.seed, dtype, frozen)
         trainer.run()
         return trainer
@@ -192,12 +190,6 @@ class Comparison:
 
     def _late(self, more: float) -> bool:
         return self.deadline is not None and time.monotonic() + more > self.deadline
-
-
-def _precision(training: Recipe, wanted: str, fast: str) -> str:
-    if training.precision != "auto":
-        return training.precision
-    return fast if wanted == "auto" else wanted
 
 
 def _read(path: Path) -> "tuple[float, int, NDArray[Any]]":

@@ -1,6 +1,5 @@
 """A user's data -> rows on the disk, those to train on and those to measure on."""
 
-import hashlib
 import itertools
 import json
 import shutil
@@ -15,6 +14,7 @@ from foundation.errors import InputError, RequestError, UnknownName
 from foundation.registry import resolve
 from foundation.sources import source
 from foundation.spec import Tuning
+from foundation.tuning.folds import drawn
 from foundation.tuning.rows import Row, Rows, write
 
 SHOWN = 1000
@@ -157,8 +157,7 @@ class _Reading:
         share = self._wanted.validation
         if self._wanted.held_out is not None or group in self._trained or not share:
             return 0
-        digest = hashlib.blake2b(f"{self._wanted.seed}/{group}".encode(), digest_size=8).digest()
-        return int(int.from_bytes(digest, "big") / 2**64 < share)
+        return int(drawn(self._wanted.seed, group) / 2**64 < share)
 
 
 def records(

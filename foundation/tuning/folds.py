@@ -1,4 +1,4 @@
-"""Rows dealt to folds so that no group is parted and each fold has its share of every label."""
+"""Groups of rows, never parted: a number that deals each, and folds with a share of every label."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -30,7 +30,7 @@ def deal(
             f"{folds} folds need as many groups of rows that are not alike, there are "
             f"{len(members)}: give more rows, or a smaller task.folds"
         )
-    order = sorted(members, key=lambda group: (-len(members[group]), _hash(seed, group)))
+    order = sorted(members, key=lambda group: (-len(members[group]), drawn(seed, group)))
     found = np.zeros(len(rows), np.int64)
     counts: list[Counter[Any]] = [Counter() for _ in range(folds)]
     sizes = [0] * folds
@@ -44,5 +44,7 @@ def deal(
     return found
 
 
-def _hash(seed: int, group: str) -> bytes:
-    return hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=8).digest()
+def drawn(seed: int, group: str) -> int:
+    """A number, 0 to 2**64 - 1, that a seed draws for a group whatever the other groups are."""
+    digest = hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

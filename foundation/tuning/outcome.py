@@ -2,12 +2,11 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.durable import replacing, sync_folder, write_json
+from foundation.durable import replacing, replacing_folder, write_json
 from foundation.model import TUNED
 from foundation.tuning.card import card
 from foundation.tuning.measuring import measured
@@ -50,20 +49,14 @@ def before(trainer: "Trainer", folder: Path) -> float | None:
 
 
 def save(trainer: "Trainer", prepared: Prepared, folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write `model/` under another name and rename it, so that it is whole or absent."""
-    final = folder / "model"
-    part = folder / ".model.part"
-    shutil.rmtree(part, ignore_errors=True)
-    prepared.tunable.save(part)
-    if facts["source"] is not None:
-        kept = ("model", "source", "revision", "method", "labels")
-        told = {name: facts[name] for name in kept}
-        (part / TUNED).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    text = card(facts, trainer.curve, len(prepared.rows), len(prepared.held_out))
-    (part / "README.md").write_text(text, encoding="utf-8")
-    shutil.rmtree(final, ignore_errors=True)
-    part.rename(final)
-    sync_folder(folder)
+    """Write `model/`, whole or not at all, and why rows were refused."""
+    with replacing_folder(folder / "model") as part:
+        prepared.tunable.save(part)
+        if facts["source"] is not None:
+            kept = ("model", "source", "revision", "method", "labels")
+            write_json(part / TUNED, {name: facts[name] for name in kept})
+        text = card(facts, trainer.curve, len(prepared.rows), len(prepared.held_out))
+        (part / "README.md").write_text(text, encoding="utf-8")
     write_refused(prepared, folder)
     (folder / READY).unlink(missing_ok=True)
 

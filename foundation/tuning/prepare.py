@@ -2,14 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from foundation import hub, registry
-from foundation.adapter import Layered, Predicts, Start, Tunable
+from foundation.adapter import Layered, Placement, Predicts, Start, Tunable
 from foundation.errors import InputError, RequestError, UnknownName
+from foundation.hub import Local
 from foundation.registry import resolve
 from foundation.sources import model_source, source
 from foundation.spec import ModelSpec, Tuning
@@ -21,6 +22,7 @@ METHODS = ("head", "lora", "full", "pretrain")
 NEEDED = ("tunable", "field", "shape", "sources")
 OWN = ("name", *NEEDED, "read", "held_out_rows", "epochs", "least_steps", "options")
 TRAINING = tuple(field.name for field in fields(Recipe))
+NO_ROW = "there is no row to train on: give task.data=<file>"
 MEASURED = 10
 """Measurements on held-out rows in a training whose recipe counts epochs."""
 
@@ -45,6 +47,23 @@ class Prepared:
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self.tunable.labels) if isinstance(self.tunable, Predicts) else ()
+
+
+def columns_of(given: Mapping[str, Any]) -> Mapping[str, str]:
+    """Which column is which field, as `task.columns` says; RequestError where it is no mapping."""
+    columns = given.get("columns") or {}
+    if not isinstance(columns, Mapping):
+        raise RequestError("task.columns must name a column for a field, e.g. {text: question}")
+    return columns
+
+
+def precision_of(training: Recipe, placement: Placement) -> str:
+    """The recipe's precision; of "auto" the placement's, or what is measured to be fast there."""
+    from foundation.precision import fastest
+
+    if training.precision != "auto":
+        return training.precision
+    return fastest(placement.device) if placement.dtype == "auto" else placement.dtype
 
 
 def recipe_of(
@@ -143,8 +162,8 @@ def from_recipe(
     seed: int,
 ) -> Prepared:
     """A starter by its own recipe; `task.start=model` goes on from the chosen model's weights."""
-    if any(key not in recipe for key in NEEDED):
-        lacking = next(key for key in NEEDED if key not in recipe)
+    lacking = next((key for key in NEEDED if key not in recipe), None)
+    if lacking is not None:
         raise InputError(f"recipe '{recipe.get('name')}' lacks {lacking}")
     found, refused, digests = _recipe_rows(spec, recipe, given)
     rows = found["data"]
@@ -161,26 +180,37 @@ def from_recipe(
 def _recipe_rows(
     spec: ModelSpec, recipe: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[dict[str, list[Any]], int, dict[str, str]]:
-    read = registry.domain(spec.domain).read
-    if read is None:
-        raise InputError(f"{spec.domain} reads no files to train on")
     found: dict[str, list[Any]] = {"data": [], "held_out": []}
     digests: dict[str, str] = {}
     refused = 0
     limits = {"data": None, "held_out": recipe.get("held_out_rows")}
     for name, limit in limits.items():
-        value, where = given.get(name), f"task.{name}"
-        if value is None:
-            value, where = recipe["sources"].get(name), f"recipe.sources.{name}"
-        if value is None:
+        opened = opened_source(spec, recipe, given, name)
+        if opened is None:
             continue
-        local = hub.fetch([source(value, where)])[0]
+        local, rows = opened
         digests |= local.files
-        for row in itertools.islice(resolve(read)(local.path, given.get("column")), limit):
+        for row in itertools.islice(rows, limit):
             if row.get("error") or row.get(recipe["field"]) is None:
                 refused += 1
             else:
                 found[name].append(row[recipe["field"]])
     if not found["data"]:
-        raise InputError("there is no row to train on: give task.data=<file>")
+        raise InputError(NO_ROW)
     return found, refused, digests
+
+
+def opened_source(
+    spec: ModelSpec, recipe: Mapping[str, Any], given: Mapping[str, Any], name: str
+) -> tuple[Local, Iterator[Mapping[str, Any]]] | None:
+    """The files and rows of a starter's `data` or `held_out`, given or the recipe's own."""
+    read = registry.domain(spec.domain).read
+    if read is None:
+        raise InputError(f"{spec.domain} reads no files to train on")
+    value, where = given.get(name), f"task.{name}"
+    if value is None:
+        value, where = recipe["sources"].get(name), f"recipe.sources.{name}"
+    if value is None:
+        return None
+    local = hub.fetch([source(value, where)])[0]
+    return local, resolve(read)(local.path, given.get("column"))

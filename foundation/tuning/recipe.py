@@ -8,7 +8,8 @@ from foundation.errors import RequestError
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("trapezoid", "cosine")
 OPTIMIZERS = ("adamw", "muon")
-
+MAY_CHANGE = ("steps", "decay", "accumulate", "recompute", "checkpoint", "validate", "log", "keep")
+"""When a training goes on; a trapezoid may be lengthened, and a batch passed in other parts."""
 
 WHOLE = (
     "steps", "batch", "warmup", "accumulate", "patience", "checkpoint", "validate", "log", "keep",

@@ -15,15 +15,13 @@ from foundation.tuning import checkpoint
 from foundation.tuning.average import Average
 from foundation.tuning.optimizers import optimizer
 from foundation.tuning.order import Order
-from foundation.tuning.recipe import Recipe
+from foundation.tuning.recipe import MAY_CHANGE, Recipe
 
 if TYPE_CHECKING:
     import torch
 
 Report = Callable[[int, int, dict[str, float]], None]
 Batch = dict[str, "torch.Tensor"]
-# What may change when a training goes on: a trapezoid may be lengthened, a batch passed in parts.
-BOOKKEEPING = ("steps", "decay", "accumulate", "recompute", "checkpoint", "validate", "log", "keep")
 BEST = "best.safetensors"
 
 
@@ -321,7 +319,7 @@ class Trainer:
             return
         progress = checkpoint.load(found[-1], self.module, self.optimizer, self.frozen)
         changed = Recipe(**progress["recipe"]).changed(self.recipe)
-        held = sorted(set(changed) - set(BOOKKEEPING))
+        held = sorted(set(changed) - set(MAY_CHANGE))
         if held or progress["seed"] != self.seed:
             raise RunFolderError(
                 f"{self.folder} was begun with other settings ({', '.join(held) or 'seed'}): "
