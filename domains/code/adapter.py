@@ -1,7 +1,6 @@
 """Generative code models of transformers behind the core's interface: any causal one."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +32,10 @@ class CausalCode:
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
         """Of keys and values where it writes, of a pass's logits where it scores."""
-        from foundation.placement.geometry import CHARACTERS, scoring_cost, writing_cost
+        from foundation.placement.geometry import causal_cost
 
         text, prompt = getattr(request, "text", None), getattr(request, "prompt", None) or ""
-        if text is not None:
-            cost = scoring_cost(spec, len(text) // CHARACTERS + 1)
-        else:
-            new = getattr(request, "max_tokens", 256)
-            cost = writing_cost(spec, len(prompt) // CHARACTERS + 1, new)
-        return replace(cost, size=len(text or prompt) + 1)
+        return causal_cost(spec, text, prompt, getattr(request, "max_tokens", 256))
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         from foundation.decoding.script import read_causal

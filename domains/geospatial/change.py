@@ -72,12 +72,8 @@ class Changing:
         self.sink.mkdir(parents=True, exist_ok=True)
         facts = self.after.facts
         cog.write(self.sink / "change.tif", facts, (s[None] for s in scored.rows()), ("change",))
-        step = max(1, -(-max(facts.rows, facts.columns) // scene.PICTURE))
-        rows, top = [], 0
-        for scores in scored.rows():
-            rows.append(scores[-top % step :: step, ::step])
-            top += len(scores)
-        scene.picture(self.sink / "change.png", heat(np.concatenate(rows), scored.high))
+        seen = np.concatenate(list(scene.coarse(scored.rows(), scene.apart(facts))))
+        scene.picture(self.sink / "change.png", heat(seen, scored.high))
         return replace(found, value=named("change.tif", int(self.sink.name)), extra=extra)
 
     def _shift(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def write(
     classes.tif has two bands of uint8: the number of the class, and its probability * 254; 255 is
     none. Its tag `classes` names them in their order.
     """
-    step = max(1, -(-max(facts.rows, facts.columns) // scene.PICTURE))
+    step = scene.apart(facts)
     picture, colours = [], palette(len(classes))
 
     def bands() -> Iterable[NDArray[np.uint8]]:

@@ -1,26 +1,20 @@
 """`task=embed`: a scene's vectors on the ground, in tables and as a map."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from foundation.adapter import Output
 from foundation.domains.geospatial import points, scene
 from foundation.domains.geospatial.inputs import Embed
 from foundation.domains.geospatial.outputs import named
-from foundation.domains.geospatial.parts import Part, RasterParts
+from foundation.domains.geospatial.parts import OfScene, RasterParts
 
 
-class Embedding:
+class Embedding(OfScene):
     """One scene to be embedded."""
 
     def __init__(self, request: Embed, parts: RasterParts) -> None:
-        self.request, self.parts = request, parts
-
-    def __iter__(self) -> Iterator[Part]:
-        yield from self.parts
-
-    def add(self, number: int, output: Output) -> None:
-        self.parts.add(number, output)
+        super().__init__(parts)
+        self.request = request
 
     def join(self) -> Output:
         """The scene's files, in the sink, and its pooled vector."""

@@ -1,6 +1,7 @@
 """What turns patches' vectors into classes: learnt by task=probe or task=tune, kept as a file."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ class Head:
 
     classes: tuple[str, ...]
     linear: Linear
+
+    @classmethod
+    def plain(cls, classes: Sequence[str], weight: torch.Tensor, bias: torch.Tensor) -> "Head":
+        """On vectors as they are: weight [classes, units], bias [classes]."""
+        units = weight.shape[1]
+        linear = Linear(torch.zeros(units), torch.ones(units), weight.T.contiguous(), bias)
+        return cls(tuple(classes), linear)
 
     def probabilities(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
         """Vectors [..., units], NaN for none -> [..., classes], NaN for none."""

@@ -14,7 +14,6 @@ from torch.nn import functional
 from foundation.domains.geospatial.collection import SIDE
 from foundation.domains.geospatial.head import FILE, Head
 from foundation.domains.geospatial.network import SpectralTransformer
-from foundation.domains.geospatial.probing import Linear
 from foundation.domains.geospatial.reading import Question, opened
 from foundation.domains.geospatial.training import GeospatialTraining, read_network
 from foundation.domains.geospatial.views import lit
@@ -59,7 +58,7 @@ class HeadTraining:
         pixels = torch.stack([torch.from_numpy(values) for values, _, _ in found])
         bands = torch.tensor([waves for _, waves, _ in found])
         chosen = torch.from_numpy(draws.uniform(1) < augment)
-        changed = lit(_turned(pixels, draws), bands, draws, 3)
+        changed = lit(turned(pixels, draws), bands, draws, 3)
         for row in rows:
             if class_of(row) not in self.classes:
                 raise InputError(f"{row}: no chip to train on is of class {class_of(row)}")
@@ -94,10 +93,8 @@ class HeadTraining:
     def save(self, folder: Path) -> None:
         """Write the network as `model.path=` loads it, and the head beside it."""
         GeospatialTraining(self.network).save(folder)
-        width = self.network.shape.width
-        weights, bias = self.head.weight.detach().T, self.head.bias.detach()
-        linear = Linear(torch.zeros(width), torch.ones(width), weights.contiguous(), bias)
-        Head(self.classes, linear).save(folder / FILE)
+        weight, bias = self.head.weight.detach(), self.head.bias.detach()
+        Head.plain(self.classes, weight, bias).save(folder / FILE)
 
 
 def class_of(row: str) -> str:
@@ -105,7 +102,7 @@ def class_of(row: str) -> str:
     return PurePosixPath(row).parent.name
 
 
-def _turned(pixels: Tensor, draws: Draws) -> Tensor:
+def turned(pixels: Tensor, draws: Draws) -> Tensor:
     """Each by a quarter turn of its own, half of them mirrored."""
     choice = draws.uniform(2, (2,))
     found = []

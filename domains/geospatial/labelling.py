@@ -1,6 +1,5 @@
 """`task=segment` and `task=classify`: a class for each patch of a scene, or for the whole."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,20 +8,15 @@ from foundation.adapter import Output
 from foundation.domains.geospatial import classmap
 from foundation.domains.geospatial.head import Head
 from foundation.domains.geospatial.outputs import named
-from foundation.domains.geospatial.parts import Part, RasterParts
+from foundation.domains.geospatial.parts import OfScene, RasterParts
 
 
-class Labelling:
+class Labelling(OfScene):
     """One scene whose patches get classes. dense: a map is wanted too."""
 
     def __init__(self, parts: RasterParts, head: Head, dense: bool) -> None:
-        self.parts, self.head, self.dense = parts, head, dense
-
-    def __iter__(self) -> Iterator[Part]:
-        yield from self.parts
-
-    def add(self, number: int, output: Output) -> None:
-        self.parts.add(number, output)
+        super().__init__(parts)
+        self.head, self.dense = head, dense
 
     def join(self) -> Output:
         """The commonest class of the patches (segment), or that of their mean logits (classify)."""

@@ -1,5 +1,6 @@
 """A raster in windows: read as the model wants them, their vectors put together again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,23 @@ class Part:
     distance: float
     days: tuple[Day, ...] = ()
     place: tuple[float, float] | None = None
+
+
+class OfScene(ABC):
+    """A request whose parts are the windows of one raster, and what is made of their vectors."""
+
+    def __init__(self, parts: "RasterParts") -> None:
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[Part]:
+        yield from self.parts
+
+    def add(self, number: int, output: Output) -> None:
+        self.parts.add(number, output)
+
+    @abstractmethod
+    def join(self) -> Output:
+        """The request's output, when all windows have their vectors."""
 
 
 Chunk = tuple[NDArray[np.float32], NDArray[np.bool_]]

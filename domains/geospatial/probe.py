@@ -1,6 +1,5 @@
 """`task=probe`: a classifier from a few labelled places of a scene, judged in spatial blocks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from foundation.domains.geospatial.head import FILE, Head
 from foundation.domains.geospatial.inputs import Probe
 from foundation.domains.geospatial.measuring import clustered
 from foundation.domains.geospatial.outputs import named
-from foundation.domains.geospatial.parts import Part, RasterParts
+from foundation.domains.geospatial.parts import OfScene, RasterParts
 from foundation.domains.geospatial.probing import fitted, linear, neighbours
 from foundation.errors import RequestError
 
@@ -34,17 +33,12 @@ class Samples:
     classes: tuple[str, ...]
 
 
-class Probing:
+class Probing(OfScene):
     """One scene, and the places on it whose classes are known."""
 
     def __init__(self, request: Probe, parts: RasterParts) -> None:
-        self.request, self.parts = request, parts
-
-    def __iter__(self) -> Iterator[Part]:
-        yield from self.parts
-
-    def add(self, number: int, output: Output) -> None:
-        self.parts.add(number, output)
+        super().__init__(parts)
+        self.request = request
 
     def join(self) -> Output:
         """The cross-validated accuracy, the map, and the head that task=segment takes."""

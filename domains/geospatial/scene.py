@@ -1,9 +1,9 @@
 """The files of one embedded scene: a raster of vectors, a table of windows, a picture."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,23 +82,32 @@ def _table(path: Path, facts: Facts, strips: Strips, name: str) -> None:
 def _map(path: Path, facts: Facts, strips: Strips) -> None:
     """Three principal components of the patches as red, green and blue; none is transparent."""
     axes = Components.of(np.concatenate(list(_sampled(facts, strips, SAMPLED))))
-    step = max(1, -(-max(facts.rows, facts.columns) // PICTURE))
-    rows = [axes.colours(strip) for strip in coarse(strips, step)]
+    rows = [axes.colours(some) for some in _vectors(strips, apart(facts))]
     picture(path, np.concatenate(rows))
 
 
-def coarse(strips: Strips, step: int) -> Iterator[NDArray[np.float32]]:
-    """Every `step`th patch down and across, some rows at a time."""
+def apart(facts: Facts) -> int:
+    """How many patches lie between two that a picture of the scene shows."""
+    return max(1, -(-max(facts.rows, facts.columns) // PICTURE))
+
+
+def coarse(rows: Iterable[NDArray[Any]], step: int) -> Iterator[NDArray[Any]]:
+    """Every `step`th patch down and across of rows [down, across, ...] from the top."""
     top = 0
-    for strip in strips():
-        yield strip.vectors[-top % step :: step, ::step].astype(np.float32)
-        top += len(strip.vectors)
+    for some in rows:
+        yield some[-top % step :: step, ::step]
+        top += len(some)
+
+
+def _vectors(strips: Strips, step: int) -> Iterator[NDArray[np.float32]]:
+    for some in coarse((strip.vectors for strip in strips()), step):
+        yield some.astype(np.float32)
 
 
 def _sampled(facts: Facts, strips: Strips, count: int) -> Iterator[NDArray[np.float32]]:
     """About `count` vectors from all over the scene, as lists of rows."""
     step = max(1, int((facts.rows * facts.columns / count) ** 0.5))
-    for rows in coarse(strips, step):
+    for rows in _vectors(strips, step):
         yield rows[np.isfinite(rows[..., 0])]
 
 

@@ -1,7 +1,6 @@
 """`task=search`: the windows of many scenes that are most like an example."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,20 @@ from numpy.typing import NDArray
 from foundation.adapter import Output
 from foundation.domains.geospatial import footprints
 from foundation.domains.geospatial.inputs import Search
-from foundation.domains.geospatial.parts import Part, RasterParts
+from foundation.domains.geospatial.parts import OfScene, RasterParts
 from foundation.domains.geospatial.vector_index import VectorIndex
 from foundation.durable import replacing
 from foundation.errors import RequestError
 
 
-class Searching:
+class Searching(OfScene):
     """One example, and the folder of the windows among which its like are looked for."""
 
     def __init__(self, request: Search, parts: RasterParts, sink: Path | None, model: str) -> None:
-        self.request, self.parts, self.sink = request, parts, sink
+        super().__init__(parts)
+        self.request, self.sink = request, sink
         self._folder = Path(request.index).expanduser()
         _same_model(self._folder, model)
-
-    def __iter__(self) -> Iterator[Part]:
-        yield from self.parts
-
-    def add(self, number: int, output: Output) -> None:
-        self.parts.add(number, output)
 
     def join(self) -> Output:
         """The nearest windows, as lists in the scene's row and as matches.parquet."""

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Start, Tunable
 from foundation.draws import Draws
 from foundation.errors import InputError
-from foundation.tuning import lora
-from foundation.tuning.heads import SAMPLE, Goal, Head
+from foundation.tuning import difference_hash, lora
 from foundation.tuning.leakage import Likeness
+from foundation.tuning.told import Row, Told
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +23,6 @@ PICTURE = {"sensor": "picture", "bands": ["red", "green", "blue"], "resolution":
 """How a picture without georeference is read, unless recipe.options says otherwise."""
 CELL = 1000.0
 """Metres (or a hundredth of a degree) of the ground squares that are never parted."""
-
-Row = Mapping[str, Any]
 
 
 def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -118,27 +115,20 @@ def _overlap(one: str, other: str) -> float:
 
 
 def _seen(row: Row) -> int:
-    """A difference hash (Krawetz 2013): which of 8 x 9 cells is brighter than the next."""
-    import numpy as np
+    """The difference hash of the middle of a chip."""
     import torch
 
     pixels, _, _ = window(str(row["raster"]), {})
     grey = torch.from_numpy(pixels.mean(0))[None, None]
     cells = torch.nn.functional.interpolate(grey, size=(8, 9), mode="area")[0, 0].numpy()
-    bits = (cells[:, 1:] > cells[:, :-1]).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _bytes(bits: int) -> Iterable[tuple[int, int]]:
-    """Two hashes that differ in fewer than 8 bits share one of their bytes."""
-    return enumerate(bits.to_bytes(8, "big"))
+    return difference_hash.signature(cells)
 
 
 LIKENESSES = (
     Likeness("overlap on the ground", lambda row: row["place"], _cells, _overlap, 0.05),
     Likeness(
-        "the same picture (difference hash)", _seen, _bytes,
-        lambda one, other: 1 - (one ^ other).bit_count() / 64, 1 - 4 / 64,
+        "the same picture (difference hash)", _seen, difference_hash.keys,
+        difference_hash.likeness, difference_hash.NEAR,
     ),
 )  # fmt: skip
 
@@ -162,67 +152,57 @@ def begin(start: Start) -> Tunable:
     return ToldChips(start, read_network(start.folder))
 
 
-class ToldChips:
+class ToldChips(Told):
     """The starter's network, the mean of a window's patches, and a linear head."""
 
+    together = 32
+
     def __init__(self, start: Start, network: "torch.nn.Module") -> None:
-        import torch
+        super().__init__(start, network)
+        self.lay(self.fresh("label", most=200))
 
-        self.start, self.network, self.adapted = start, network, None
-        self.goal = Goal.of(start.rows, "label")
-        self.labels = self.goal.labels
-        self._vectors: dict[str, torch.Tensor] = {}
-        step = max(1, len(start.rows) // min(SAMPLE, 200))
-        chosen = [row["raster"] for row in islice(start.rows, 0, None, step)]
-        self.head = Head(self.goal, self._frozen(chosen))
-        self.whole = torch.nn.ModuleDict({"base": self.network, "head": self.head.layer})
-
-    def module(self) -> "torch.nn.Module":
-        return self.head.layer if self.start.method == "head" else self.whole
-
-    def base(self) -> "torch.nn.Module":
-        return self.network
-
-    def targets(self) -> Sequence[str]:
-        return ("qkv", "out", "up", "down")
+    def item(self, row: Row) -> str:
+        return str(row["raster"])
 
     def size(self, row: Row) -> int:
         return 1
 
-    def wanted(self, row: Row) -> float:
-        return self.goal.wanted(row)
-
-    def collate(self, rows: Sequence[Row], draws: Draws, augment: float) -> Any:
-        """Windows [rows, bands, SIDE, SIDE], a share of them turned; vectors where it is frozen."""
+    def batch(self, items: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """Windows [rows, bands, SIDE, SIDE], wavelengths and metres a pixel."""
         import torch
 
-        from foundation.domains.geospatial.head_training import _turned
+        found = [window(raster, self.start.options) for raster in items]
+        return {
+            "pixels": torch.stack([torch.from_numpy(pixels) for pixels, _, _ in found]),
+            "bands": torch.tensor([waves for _, waves, _ in found]),
+            "distance": torch.tensor([distance for _, _, distance in found]),
+        }
 
-        rasters = [str(row["raster"]) for row in rows]
-        batch = {"targets": self.goal.tensor(rows)}
-        if self.start.method == "head":
-            return {**batch, "vectors": self._frozen(rasters)}
-        found = self._windows(rasters)
-        if augment:
+    def encoded(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
+        _, patches = self.network(batch["pixels"], batch["bands"], batch["distance"])
+        means: torch.Tensor = patches.float().mean((1, 2))
+        return means
+
+    def targets(self) -> Sequence[str]:
+        return ("qkv", "out", "up", "down")
+
+    def collate(
+        self, rows: Sequence[Row], draws: Draws, augment: float
+    ) -> "dict[str, torch.Tensor]":
+        """A share `augment` of the windows is turned."""
+        import torch
+
+        from foundation.domains.geospatial.head_training import turned
+
+        batch = super().collate(rows, draws, augment)
+        if augment and "pixels" in batch:
             chosen = torch.from_numpy(draws.uniform(1) < augment)[:, None, None, None]
-            turned = _turned(found["pixels"], draws)
-            found["pixels"] = torch.where(chosen, turned, found["pixels"])
-        return {**batch, **found}
-
-    def loss(self, batch: Any) -> "tuple[torch.Tensor, int]":
-        """Summed cross entropy, and the number of chips."""
-        return self.goal.loss(self._given(batch), batch["targets"])
-
-    def predict(self, batch: Any) -> "torch.Tensor":
-        return self.goal.shown(self._given(batch))
+            batch["pixels"] = torch.where(chosen, turned(batch["pixels"], draws), batch["pixels"])
+        return batch
 
     def save(self, folder: Path) -> None:
         """Write the network, or peft's folder of LoRA, and the head that task=classify reads."""
-        import torch
-
-        from foundation.domains.geospatial.head import FILE
-        from foundation.domains.geospatial.head import Head as Classes
-        from foundation.domains.geospatial.probing import Linear
+        from foundation.domains.geospatial.head import FILE, Head
         from foundation.domains.geospatial.training import GeospatialTraining
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -231,42 +211,7 @@ class ToldChips:
         else:
             GeospatialTraining(self.network).save(folder)  # type: ignore[arg-type]
         weights = self.head.weights()
-        width = weights["weight"].shape[1]
-        linear = Linear(
-            torch.zeros(width), torch.ones(width), weights["weight"].T.contiguous(), weights["bias"]
-        )
-        Classes(self.labels, linear).save(folder / FILE)
-
-    def _given(self, batch: Any) -> "torch.Tensor":
-        return self.head(batch["vectors"] if "vectors" in batch else self._encoded(batch))
-
-    def _encoded(self, batch: Any) -> "torch.Tensor":
-        _, patches = self.network(batch["pixels"], batch["bands"], batch["distance"])
-        means: torch.Tensor = patches.float().mean((1, 2))
-        return means
-
-    def _windows(self, rasters: Sequence[str]) -> "dict[str, torch.Tensor]":
-        import torch
-
-        found = [window(raster, self.start.options) for raster in rasters]
-        return {
-            "pixels": torch.stack([torch.from_numpy(pixels) for pixels, _, _ in found]),
-            "bands": torch.tensor([waves for _, waves, _ in found]),
-            "distance": torch.tensor([distance for _, _, distance in found]),
-        }
-
-    def _frozen(self, rasters: Sequence[str]) -> "torch.Tensor":
-        """Vectors of the network as it is; each chip is read once."""
-        import torch
-
-        new = list(dict.fromkeys(name for name in rasters if name not in self._vectors))
-        device = next(self.network.parameters()).device
-        with torch.no_grad():
-            for first in range(0, len(new), 32):
-                some = new[first : first + 32]
-                batch = {n: v.to(device) for n, v in self._windows(some).items()}
-                self._vectors.update(zip(some, self._encoded(batch).cpu(), strict=True))
-        return torch.stack([self._vectors[name] for name in rasters])
+        Head.plain(self.labels, weights["weight"], weights["bias"]).save(folder / FILE)
 
 
 def statistics(

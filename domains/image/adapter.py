@@ -24,13 +24,13 @@ from foundation.adapter import Cost, Output, Placement
 from foundation.domains.image.inputs import SEEDS, Generate
 from foundation.draws import Draws
 from foundation.errors import RequestError
+from foundation.placement.geometry import SIZES
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 STEPS = 50  # of a picture, where nothing tells
 DARK = 3  # of 255; a picture no brighter is black
 DRAWN_BY = ("width", "height", "steps", "guidance", "scheduler")
@@ -47,7 +47,7 @@ class TextToImage:
         """Of drawing a picture and, the most of it, of decoding it into pixels."""
         from foundation.domains.image.needs import drawing, operations
 
-        options, size = spec.options, BYTES.get(spec.dtype, 4)
+        options, size = spec.options, SIZES.get(spec.dtype, 4)
         width = getattr(request, "width", None) or options.get("width", 512)
         height = getattr(request, "height", None) or options.get("height", 512)
         steps = getattr(request, "steps", None) or options.get("steps") or STEPS

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,12 @@ def read_pipeline(path: Path, spec: "ModelSpec", dtype: "torch.dtype") -> Any:
 
 def parameters(pipe: Any) -> dict[str, Any]:
     """What the pipeline's call takes, with its defaults."""
-    taken = inspect.signature(type(pipe).__call__).parameters
+    return _parameters(type(pipe))  # type: ignore[arg-type]
+
+
+@cache
+def _parameters(kind: type) -> dict[str, Any]:
+    taken = inspect.signature(kind.__call__).parameters
     return {name: value.default for name, value in taken.items() if name != "self"}
 
 

@@ -12,12 +12,12 @@ from foundation.domains.image.inputs import Classify, Look
 from foundation.domains.image.pictures import opened
 from foundation.draws import Draws
 from foundation.errors import RequestError, SourceError
+from foundation.placement.geometry import SIZES
 from foundation.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 WORKING = 2**25  # bytes a picture while it is looked at, about
 LONGEST = 64  # tokens of a text where a tokenizer states no limit, which is what SigLIP was taught
 
@@ -30,7 +30,7 @@ class PicturesAndTexts:
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
         """Weights in `spec.dtype`, "auto" taken for float32."""
-        return Cost(weights=BYTES.get(spec.dtype, 4) * (spec.parameters or 0), memory=WORKING)
+        return Cost(weights=SIZES.get(spec.dtype, 4) * (spec.parameters or 0), memory=WORKING)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.adapter import Start, Tunable
 from foundation.draws import Draws
 from foundation.errors import InputError
-from foundation.tuning import lora
+from foundation.tuning import difference_hash, lora
 from foundation.tuning.data import records
 from foundation.tuning.leakage import Likeness
 
@@ -61,20 +61,19 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def _seen(row: Row) -> int:
-    """A difference hash (Krawetz 2013): which of 8 x 9 cells is brighter than the next."""
+    """The difference hash of a picture."""
     import numpy as np
     from PIL import Image
 
     with Image.open(row["picture"]) as picture:
         cells = np.asarray(picture.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes(), "big")
+    return difference_hash.signature(cells)
 
 
 LIKENESSES = (
     Likeness(
-        "the same picture (difference hash)", _seen,
-        lambda bits: enumerate(bits.to_bytes(8, "big")),
-        lambda one, other: 1 - (one ^ other).bit_count() / 64, 1 - 4 / 64,
+        "the same picture (difference hash)", _seen, difference_hash.keys,
+        difference_hash.likeness, difference_hash.NEAR,
     ),
 )  # fmt: skip
 

@@ -55,15 +55,13 @@ class TextEncoder:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
+        from foundation.hub.gguf import plain
         from foundation.packed import pack
         from foundation.pretrained import read_model, read_tokenizer
 
         if placement.threads:
             torch.set_num_threads(placement.threads)
-        if folder.suffix == ".gguf":
-            from foundation.hub.gguf import dequantised
-
-            folder = dequantised(folder)
+        folder = plain(folder)
         dtype = getattr(torch, placement.dtype)
         model = read_model(folder, "AutoModel", dtype, spec.deltas, placement)
         self.model = pack(model)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Cost, Output, Placement
+from foundation.domains.language.encoder import PASS, TextEncoder
 from foundation.domains.language.inputs import Classify
 from foundation.draws import Draws
 from foundation.errors import RequestError, SourceError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HYPOTHESIS = "This text is about {label}."
-PASS = 8192
-"""Tokens of one pass, padding included."""
 
 
 class Entailment:
@@ -33,10 +32,7 @@ class Entailment:
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
         """Of the states of a text's tokens, or of a whole pass; size in characters."""
-        from foundation.placement.geometry import CHARACTERS, reading_cost
-
-        length = len(getattr(request, "text", None) or "") + 1
-        return replace(reading_cost(spec, length // CHARACTERS + 1, PASS), size=length)
+        return TextEncoder.cost(spec, request)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Start, Tunable
 from foundation.domains.molecule.files import _LISTS, _wrong
-from foundation.draws import Draws
 from foundation.errors import InputError
 from foundation.tuning.data import records
 from foundation.tuning.field import OneField
-from foundation.tuning.heads import SAMPLE, Goal, Head
 from foundation.tuning.leakage import Likeness
+from foundation.tuning.told import Row, Told
 
 if TYPE_CHECKING:
     import torch
@@ -107,50 +106,39 @@ def begin(start: Start) -> Tunable:
     return OneField(training.SmilesTraining.begin(smiles, shape, start.seed), "smiles")
 
 
-class ToldMolecule:
+class ToldMolecule(Told):
     """The starter's network, the mean of its states, and a linear head."""
 
-    def __init__(self, start: Start, kind: str) -> None:
-        import torch
+    together = 256
 
+    def __init__(self, start: Start, kind: str) -> None:
         from foundation.domains.molecule import training
 
         inner = training.read(start.folder)
-        self.start, self.kind = start, kind
-        self.network, self.tokenizer = inner.network, inner.tokenizer
-        self.goal = Goal.of(start.rows, kind)
-        self.labels = self.goal.labels
-        self._vectors: dict[str, torch.Tensor] = {}
-        step = max(1, len(start.rows) // SAMPLE)
-        chosen = [row["smiles"] for row in islice(start.rows, 0, None, step)]
-        self.head = Head(self.goal, self._frozen(chosen))
-        self.whole = torch.nn.ModuleDict({"base": self.network, "head": self.head.layer})
+        super().__init__(start, inner.network)
+        self.tokenizer = inner.tokenizer
+        self.lay(self.fresh(kind))
 
-    def module(self) -> "torch.nn.Module":
-        return self.head.layer if self.start.method == "head" else self.whole
+    def item(self, row: Row) -> str:
+        return str(row["smiles"])
 
-    def size(self, row: Mapping[str, Any]) -> int:
+    def size(self, row: Row) -> int:
         return len(row["smiles"])
 
-    def wanted(self, row: Mapping[str, Any]) -> float:
-        return self.goal.wanted(row)
+    def batch(self, items: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """Tokens, and which of them are no padding."""
+        import torch
 
-    def collate(
-        self, rows: Sequence[Mapping[str, Any]], draws: Draws, augment: float
-    ) -> "dict[str, torch.Tensor]":
-        """Tokens with their mask, or states' means where the network is frozen."""
-        smiles = [row["smiles"] for row in rows]
-        batch = {"targets": self.goal.tensor(rows)}
-        if self.start.method == "head":
-            return {**batch, "vectors": self._frozen(smiles)}
-        return {**batch, **self._tokens(smiles)}
+        from foundation.domains.molecule.tokenizer import BEGIN, pad
 
-    def loss(self, batch: "dict[str, torch.Tensor]") -> "tuple[torch.Tensor, int]":
-        """Summed cross entropy or squared error, and the number of molecules."""
-        return self.goal.loss(self._given(batch), batch["targets"])
+        tokens = torch.tensor(pad(self.tokenizer, items, [BEGIN] * len(items)))
+        return {"tokens": tokens, "real": tokens[:, 1:] != 0}
 
-    def predict(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
-        return self.goal.shown(self._given(batch))
+    def encoded(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
+        """The mean of the states over all tokens but the end, as task=embed has it."""
+        states, real = self.network(batch["tokens"][:, :-1]).float(), batch["real"].unsqueeze(-1)
+        means: torch.Tensor = (states * real).sum(1) / real.sum(1)
+        return means
 
     def targets(self) -> Sequence[str]:
         return ()
@@ -160,41 +148,8 @@ class ToldMolecule:
         from foundation.domains.molecule.head import write_head
         from foundation.domains.molecule.training import SmilesTraining
 
-        SmilesTraining(self.network, self.tokenizer).save(folder)
+        SmilesTraining(self.network, self.tokenizer).save(folder)  # type: ignore[arg-type]
         write_head(folder, self.labels, self.head.weights())
-
-    def _given(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
-        return self.head(batch["vectors"] if "vectors" in batch else self._encoded(batch))
-
-    def _encoded(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
-        """The mean of the states over all tokens but the end, as task=embed has it."""
-        states, real = self.network(batch["tokens"][:, :-1]).float(), batch["real"].unsqueeze(-1)
-        means: torch.Tensor = (states * real).sum(1) / real.sum(1)
-        return means
-
-    def _tokens(self, smiles: Sequence[str]) -> "dict[str, torch.Tensor]":
-        import torch
-
-        from foundation.domains.molecule.tokenizer import BEGIN, pad
-
-        tokens = torch.tensor(pad(self.tokenizer, smiles, [BEGIN] * len(smiles)))
-        return {"tokens": tokens, "real": tokens[:, 1:] != 0}
-
-    def _frozen(self, smiles: Sequence[str]) -> "torch.Tensor":
-        """Means of the states of the network as it is, the latest ones kept."""
-        import torch
-
-        new = sorted({text for text in smiles if text not in self._vectors}, key=len)
-        device = next(self.network.parameters()).device
-        with torch.no_grad():
-            for first in range(0, len(new), 256):
-                some = new[first : first + 256]
-                batch = {n: v.to(device) for n, v in self._tokens(some).items()}
-                self._vectors.update(zip(some, self._encoded(batch).cpu(), strict=True))
-        vectors = torch.stack([self._vectors[text] for text in smiles])
-        while len(self._vectors) > 100_000:
-            del self._vectors[next(iter(self._vectors))]
-        return vectors
 
 
 def fingerprints(

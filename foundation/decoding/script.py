@@ -233,6 +233,7 @@ def read_causal(spec: ModelSpec, folder: Path, placement: Placement) -> tuple[An
     """
     import torch
 
+    from foundation.hub.gguf import plain
     from foundation.packed import pack
     from foundation.pretrained import read_model
 
@@ -247,10 +248,7 @@ def read_causal(spec: ModelSpec, folder: Path, placement: Placement) -> tuple[An
         return read_llama(folder, placement, int(spec.options.get("context", CONTEXT)))
     if placement.threads:
         torch.set_num_threads(placement.threads)
-    if folder.suffix == ".gguf":
-        from foundation.hub.gguf import dequantised
-
-        folder = dequantised(folder)
+    folder = plain(folder)
     dtype = getattr(torch, placement.dtype)
     kind = "AutoModelForCausalLM"
     model = read_model(folder, kind, dtype, spec.deltas, placement, spec.bits)

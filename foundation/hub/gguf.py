@@ -41,6 +41,11 @@ def dequantised(path: Path) -> Path:
     return folder
 
 
+def plain(path: Path) -> Path:
+    """A folder that transformers reads: that of a GGUF file, or the folder itself."""
+    return dequantised(path) if path.suffix == ".gguf" else path
+
+
 def _whole(folder: Path) -> bool:
     try:
         wanted: Mapping[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

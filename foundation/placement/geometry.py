@@ -6,7 +6,7 @@ measurements: `python -m benchmarks.estimates` holds them against the peaks of r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foundation.adapter import Cost
@@ -118,6 +118,17 @@ def scoring_cost(spec: ModelSpec, tokens: int, most: int = 2**26) -> Cost:
         most=max(tokens, most // shape.vocabulary) * each,
         work=2.0 * parameters * tokens,
     )
+
+
+def causal_cost(spec: ModelSpec, text: str | None, prompt: str, new: int) -> Cost:
+    """Of a causal model that scores a text, or goes on from a prompt with `new` tokens.
+
+    size: characters.
+    """
+    given = prompt if text is None else text
+    tokens = len(given) // CHARACTERS + 1
+    cost = writing_cost(spec, tokens, new) if text is None else scoring_cost(spec, tokens)
+    return replace(cost, size=len(given) + 1)
 
 
 def _weights(spec: ModelSpec, shape: Geometry) -> int:

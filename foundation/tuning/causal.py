@@ -113,13 +113,10 @@ def begin(start: Start, prompt: Prompt) -> CausalTraining:
     import torch
 
     from foundation.decoding.script import read_script
+    from foundation.hub.gguf import plain
     from foundation.pretrained import fresh_model, read_model
 
-    folder = start.folder
-    if folder.suffix == ".gguf":
-        from foundation.hub.gguf import dequantised
-
-        folder = dequantised(folder)
+    folder = plain(start.folder)
     if start.method == "pretrain":
         model = fresh_model(folder, "AutoModelForCausalLM", start.options["shape"])
     else:
