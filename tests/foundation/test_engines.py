@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import foundation as fm
+from benchmarks.engine_kills import BETWEEN
 from foundation.errors import FoundationError, InputError
 from foundation.model import Model
 
@@ -299,21 +300,6 @@ def test_a_job_of_an_array_that_fails_fails_the_command(start: Start, toy: Path)
     run = array(start, toy / "all", "task.count=20", "task.fail=inside", of=2)
     run.communicate(timeout=200)
     assert run.returncode == 1
-
-
-BETWEEN = """
-import os, pathlib, signal, sys
-count, real = int(sys.argv.pop(1)), pathlib.Path.replace
-def replace(self, target):
-    global count
-    count -= pathlib.Path(target).parent.name == "parts"
-    if count < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, target)
-pathlib.Path.replace = replace
-from foundation.cli import main
-sys.exit(main())
-"""
 
 
 @pytest.mark.parametrize("whole_parts", [0, 1])
