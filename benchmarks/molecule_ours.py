@@ -21,9 +21,7 @@ def main() -> None:
     parser.add_argument("--columns", choices=("short", "all"), default="all")
     given = parser.parse_args()
 
-    import torch
-
-    import foundation as fm
+    import foundation as fm  # before torch, as in a notebook's first line
 
     columns = None if given.columns == "all" else list(SHORT)
     model = fm.load("molecule/starter")
@@ -45,7 +43,6 @@ def main() -> None:
         "last_result": last,
         "writing": seconds - last,
         "valid": valid,
-        "threads": torch.get_num_threads(),
     }
     print(json.dumps(report))
 

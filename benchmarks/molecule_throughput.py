@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=2000, help="molecules of loop and command")
-    parser.add_argument("--steady", type=int, default=6000, help="molecules of the API's side")
+    parser.add_argument("--count", type=int, default=4000, help="molecules of loop and command")
+    parser.add_argument("--steady", type=int, default=4000, help="molecules of the API's side")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0, help="of the order within rounds")
     parser.add_argument("--out", type=Path, default=RESULTS)

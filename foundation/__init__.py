@@ -1,5 +1,6 @@
 """One toolkit for foundation models of any modality."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -7,6 +8,11 @@ if TYPE_CHECKING:
     from foundation.model import Model, load
 
 __all__ = ["Model", "estimate", "load"]
+
+# torch's waiting threads would spin for milliseconds and hold the cores that checks and neighbours
+# need; this many turns, microseconds, cost the model nothing. OpenMP reads it when torch is loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def __getattr__(name: str) -> Any:

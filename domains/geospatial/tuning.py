@@ -87,9 +87,12 @@ def _looked_at(raster: str) -> tuple[tuple[float, ...], str | None]:
 
 
 def group(row: Row) -> str:
-    """Chips of one square of the ground are never parted; others are their own."""
+    """Chips of one square of the ground are never parted; others are their own.
+
+    Those are told by folder and name: where the data lies does not change what is held out.
+    """
     cells = list(_cells(row["place"])) if row.get("place") else []
-    return str(cells[0]) if cells else str(row["raster"])
+    return str(cells[0]) if cells else "/".join(Path(str(row["raster"])).parts[-2:])
 
 
 def _cells(place: str) -> Iterable[tuple[str, int, int]]:

@@ -66,6 +66,7 @@ DOMAIN = Domain(
         begin=f"{_HERE}.tuning:begin",
         read=f"{_HERE}.tuning:read",
         fields=("picture", "text"),
+        group=f"{_HERE}.tuning:group",
         methods=("lora", "full"),
         likenesses=f"{_HERE}.tuning:LIKENESSES",
         recipes={

@@ -47,7 +47,9 @@ class Learner(nn.Module):
         self.parts = nn.ModuleDict(parts)
         self.shows = _Shows(shape.width)
         painter: Any = self.parts["transformer"]
+        reader: Any = self.parts["text_encoder"]
         painter.set_attn_processor(Attended())
+        reader.set_attn_implementation("eager")  # for the same reason
 
     def forward(
         self,

@@ -60,6 +60,11 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         yield {**row, "error": f"picture {number}: {error}" if error else None}
 
 
+def group(row: Row) -> str:
+    """A picture by its folder and name, so that where the data lies does not change the split."""
+    return "/".join(Path(str(row["picture"])).parts[-2:])
+
+
 def _seen(row: Row) -> int:
     """The difference hash of a picture."""
     import numpy as np

@@ -258,7 +258,7 @@ def _told(trainer: "Trainer", prepared: Prepared, facts: Mapping[str, Any], fold
     """The last line on the screen."""
     row = trainer.curve[-1]
     held_out = trainer.best.get("held_out", row["held_out"])
-    measured = "" if held_out is None else f", held out {held_out:.4g}"
+    measured = ", no row held out" if held_out is None else f", held out {held_out:.4g}"
     if facts["before"] is not None:
         measured += f" ({facts['before']:.4g} before)"
     more = "".join(f", {name} {value:.4g}" for name, value in facts["figures"].items())

@@ -65,3 +65,11 @@ def test_ground_that_overlaps_and_the_same_picture_are_alike(chips: Path) -> Non
     c = picture.look({"raster": str(chips / "dark" / "again.png")})
     assert set(picture.keys(a)) & set(picture.keys(c))
     assert picture.alike(a, c) >= picture.least > picture.alike(a, b)
+
+
+def test_where_the_data_lies_does_not_change_what_is_held_out() -> None:
+    def told(name: str) -> str:
+        return tuning.group({"raster": name, "place": None})
+
+    assert told("/here/chips/dark/1.png") == told("/elsewhere/dark/1.png")
+    assert len({told(f"/here/{name}.png") for name in ("dark/1", "dark/2", "bright/1")}) == 3

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from foundation.cli import main
+from foundation.domains.image import tuning
 
 
 @pytest.fixture
@@ -69,3 +70,11 @@ def test_captions_may_lie_beside_pictures(folders: Any, pictures: Path, capsys: 
     more = ["task.method=lora", f"task.data={pictures}", "recipe.steps=1", "task.validation=0"]
     assert main([*words, *more, "hydra.run.dir=out"]) == 0
     assert "on 2 rows, 7 rows refused" in capsys.readouterr().out
+
+
+def test_where_the_pictures_lie_does_not_change_what_is_held_out() -> None:
+    here, there, other = (
+        tuning.group({"picture": name, "text": "a circle"})
+        for name in ("/here/set/1.png", "/elsewhere/set/1.png", "/here/set/2.png")
+    )
+    assert here == there != other
