@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 
+from foundation.cli import main
 from foundation.domains.geospatial import collection
 from foundation.domains.geospatial.network import Shape, SpectralTransformer
 from foundation.domains.geospatial.training import GeospatialTraining, _agreement, read_network
@@ -125,6 +127,19 @@ def test_the_trainer_learns_it_and_goes_on_as_if_not_stopped(
     resumed.tunable.save(tmp_path / "model")
     network = read_network(tmp_path / "model")
     assert network.shape == Shape(**SMALL)
+
+
+def test_the_starters_recipe_lowers_the_loss(
+    rows: list[collection.Window], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["recipe.steps=12", "recipe.batch=8", "recipe.warmup=2", "recipe.log=4"]
+    words = ["task=tune", "model=geospatial/starter", "recipe=geospatial/starter"]
+    data = ["task.data=listed.yaml", "task.held_out=listed.yaml"]
+    assert main([*words, *data, *few, "hydra.run.dir=out"]) == 0
+    curve = pq.read_table("out/curve.parquet").to_pylist()
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    assert read_network(tmp_path / "out/model").shape.width == 192
 
 
 def test_a_collection_that_cannot_be_read_says_so(

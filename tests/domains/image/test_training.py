@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, replace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.transformers.transformer_prx import PRXAttnProcessor2_0
 
+from foundation.cli import main
 from foundation.domains.image.quiet import quiet
 from foundation.domains.image.scenes import SKILLS
 from foundation.domains.image.training import PictureTraining, read
@@ -122,3 +124,13 @@ def test_captions_are_left_empty_by_the_share_asked_for(tiny):
     assert full["mask"].sum(1).min() > 3
     some = tiny.collate(rows, draws, 0.3)["mask"].sum(1)
     assert 0.1 < float((some == 2).float().mean()) < 0.5
+
+
+def test_the_starters_recipe_lowers_the_loss(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = ["recipe.steps=12", "recipe.batch=16", "recipe.warmup=2", "recipe.log=4"]
+    words = ["task=tune", "model=image/starter", "recipe=image/starter", "recipe.held_out_rows=8"]
+    assert main([*words, *few, "hydra.run.dir=out"]) == 0
+    curve = pq.read_table("out/curve.parquet").to_pylist()
+    assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
+    assert (tmp_path / "out/model/model_index.json").exists()

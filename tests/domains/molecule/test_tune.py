@@ -93,3 +93,13 @@ def test_a_model_without_a_head_says_how_to_tune_one(starter_folder, capsys) -> 
     words = [f"model.path={starter_folder}", "task=predict", 'task.smiles=["CCO"]']
     assert main([*words, "hydra.run.dir=asked"]) == 2
     assert "task=tune task.method=head" in capsys.readouterr().err
+
+
+def test_the_starters_recipe_lowers_the_loss() -> None:
+    Path("rows.csv").write_text("smiles\n" + "\n".join(SMILES * 8) + "\n")
+    few = ["recipe.steps=12", "recipe.batch=32", "recipe.warmup=2", "recipe.log=4"]
+    words = ["task=tune", "recipe=molecule/starter", "task.data=rows.csv", "task.held_out=rows.csv"]
+    assert main([*words, *few, "hydra.run.dir=out"]) == 0
+    curve = pq.read_table("out/curve.parquet").to_pylist()
+    assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+    assert curve[-1]["held_out"] < curve[0]["loss"]

@@ -1,6 +1,7 @@
 """A training as data."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,11 @@ def test_without_a_rise_the_first_step_has_the_whole_rate(warmup) -> None:
 def test_what_cannot_be_is_refused_by_name(wrong) -> None:
     with pytest.raises(RequestError, match=rf"recipe\.{next(iter(wrong))} must"):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize(
+    "card", sorted(Path(__file__).parents[3].glob("domains/*/starter/CARD.md")), ids=str
+)
+def test_a_starters_card_names_the_command_that_made_it(card: Path) -> None:
+    domain = card.parents[1].name
+    assert f"foundation task=tune recipe={domain}/starter" in card.read_text(encoding="utf-8")
