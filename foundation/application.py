@@ -28,6 +28,7 @@ COMMANDS = {
     "join": "foundation.commands.join:run",
     "tune": "foundation.commands.tune:run",
     "adapt": "foundation.commands.adapt:run",
+    "steer": "foundation.commands.steer:run",
     "merge": "foundation.commands.merge:run",
 }
 PLAIN = "foundation.commands.run:run"
@@ -211,5 +212,7 @@ def _tidy(folder: Path) -> None:
     if not made and {path.name for path in folder.iterdir()} <= BOOKKEEPING:
         shutil.rmtree(folder)
         with suppress(OSError):
-            folder.parent.rmdir()
-            folder.parent.parent.rmdir()
+            for above in (folder.parent, folder.parent.parent):
+                if above.samefile(Path.cwd()):  # an empty folder that the user works in
+                    break
+                above.rmdir()
