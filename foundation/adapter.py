@@ -269,3 +269,22 @@ class Start:
     seed: int = 0
     rank: int = 8
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a score says of one output: 0 (worst) to 1, and its parts; None: without a value."""
+
+    score: float
+    parts: tuple[float | None, ...]
+
+
+class Score(Protocol):
+    """Tells how good outputs are. names: of its parts."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def __call__(self, outputs: Sequence[str]) -> Sequence[Scored]:
+        """One Scored for each output, in their order."""
+        ...

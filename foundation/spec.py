@@ -118,6 +118,29 @@ class Tuning:
 
 
 @dataclass(frozen=True)
+class Steering:
+    """How a domain's models are steered towards what a score rewards (task=steer).
+
+    The model's own are two things: how a score is made of the group `objective`, and a Tunable
+    whose loss draws outputs, has them scored, and learns from what it was told. The core never
+    sees an output but as a text; what is paid for, kept, resumed and ended is the core's, and the
+    trainer trains this Tunable as any other.
+
+    score: `module:function(objective) -> foundation.adapter.Score`.
+    begin: `module:function(Start, Oracle) -> Tunable`, see foundation.tuning.oracle; each row of a
+        step's batch stands for one draw. Its random choices depend on the seed and the step alone,
+        so that a resumed training draws again what its last steps drew, and finds it scored.
+    task: whose checks and files the best outputs have.
+    recipe: the recipe when none is chosen.
+    """
+
+    score: str
+    begin: str
+    task: str
+    recipe: str
+
+
+@dataclass(frozen=True)
 class Domain:
     """One modality; the object an entry point in the group `foundation.domains` names.
 
@@ -128,7 +151,7 @@ class Domain:
     write: `module:function(folder, task, table path) -> paths` writing the domain's own files.
     view: `module:function(table) -> html` for notebooks.
     suites: suite name -> `module:function`, what is measured.
-    tuning: how its models are tuned on a user's data.
+    tuning: how its models are tuned on a user's data. steering: how towards a score.
     """
 
     name: str
@@ -141,3 +164,4 @@ class Domain:
     view: str | None = None
     suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     tuning: Tuning | None = None
+    steering: Steering | None = None

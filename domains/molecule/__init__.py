@@ -1,6 +1,6 @@
 """Molecules: language models over SMILES, checked with RDKit."""
 
-from foundation.spec import Domain, Task, Tuning
+from foundation.spec import Domain, Steering, Task, Tuning
 
 _HERE = "foundation.domains.molecule"
 _CHECKS = {
@@ -75,5 +75,11 @@ DOMAIN = Domain(
             "full": {"batch": 64, "rate": 0.0005},
             "pretrain": {"batch": 256, "rate": 0.004, "warmup": 200, "augment": 0.1},
         },
+    ),
+    steering=Steering(
+        score=f"{_HERE}.objective:objective",
+        begin=f"{_HERE}.steering:begin",
+        task="generate",
+        recipe="molecule/steer",
     ),
 )

@@ -30,17 +30,23 @@ class MoleculeHead:
 
     def output(self, smiles: str, vector: "NDArray[np.float32]") -> Output:
         """What a molecule is told, of its vector [width]."""
+        told = self.told(vector)
+        if not self.labels:
+            value = float(told[0])
+            return Output(f"{value:.6g}", extra={"canonical": smiles, "value": value})
+        best = int(told.argmax())
+        extra = {"canonical": smiles, "probability": float(told[best])}
+        return Output(self.labels[best], extra=extra)
+
+    def told(self, vector: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """A vector [width] -> the labels' probabilities [labels], or the value [1]."""
         import numpy as np
 
         given = self.weight @ vector + self.bias
         if not self.labels:
-            value = float(given[0])
-            return Output(f"{value:.6g}", extra={"canonical": smiles, "value": value})
+            return given
         chances = np.exp(given - given.max())
-        chances /= chances.sum()
-        best = int(chances.argmax())
-        extra = {"canonical": smiles, "probability": float(chances[best])}
-        return Output(self.labels[best], extra=extra)
+        return np.asarray(chances / chances.sum())
 
 
 def write_head(folder: Path, labels: Sequence[str], weights: "dict[str, torch.Tensor]") -> None:

@@ -35,8 +35,11 @@ _ATOMS = {
     **{7: "#2456c9", 8: "#d0312d", 9: "#1b7f3b", 15: "#c25a00", 16: "#a67c00"},
     **{17: "#1b7f3b", 35: "#94421a", 53: "#7a2fa0"},
 }
-_LEGEND = (("QED", "qed", 2), ("SA", "sa", 1), ("logP", "logp", 1))
-_SHOWN_COLUMNS = ("id", "output", "valid", "reason", "unique", "canonical", "qed", "sa", "logp")
+# The first three that a table has.
+_LEGEND = (("Score", "score", 3), ("QED", "qed", 2), ("SA", "sa", 1), ("logP", "logp", 1))
+_SHOWN_COLUMNS = (
+    "id", "output", "valid", "reason", "unique", "canonical", "score", "qed", "sa", "logp",
+)  # fmt: skip
 
 
 def write(folder: Path, task: str, results: Path) -> list[Path]:
@@ -211,7 +214,7 @@ def _values(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         (label, f"{row[name]:.{digits}f}")
         for label, name, digits in _LEGEND
         if row.get(name) is not None
-    ]
+    ][:3]
 
 
 def _printable(text: str) -> str:

@@ -34,7 +34,7 @@ class ValidTraining(training.SmilesTraining):
         """The share itself, whose gradient raises the probability of being valid."""
         begin = torch.full((DRAWN,), BEGIN)
         begin[:RANDOMISED] = RANDOM
-        tokens = draw(self, begin)
+        tokens = draw(self, begin, LONGEST)
         invalid = self._invalid(tokens)
         rows = torch.zeros(PUNISHED, tokens.shape[1], dtype=torch.long, device=tokens.device)
         chosen = tokens[invalid[:PUNISHED]]
@@ -58,17 +58,17 @@ class ValidTraining(training.SmilesTraining):
             return [i for i, t in zip(ended, texts, strict=True) if MolFromSmiles(t) is None]
 
 
-def draw(trained: training.SmilesTraining, begin: Tensor) -> Tensor:
-    """Tokens [rows, LONGEST] from `begin` [rows] on, END and padding last, by torch's generator."""
+def draw(trained: training.SmilesTraining, begin: Tensor, longest: int) -> Tensor:
+    """Tokens [rows, longest] from `begin` [rows] on, END and padding last, by torch's generator."""
     network, count = trained.network, len(begin)
     device = network.bias.device
     dtype = torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
-    tokens = torch.zeros(count, LONGEST, dtype=torch.long, device=device)
+    tokens = torch.zeros(count, longest, dtype=torch.long, device=device)
     tokens[:, 0] = begin
     going = torch.ones(count, dtype=torch.bool, device=device)
     with torch.no_grad():
         stepper = Stepper(network, count, str(device), dtype)
-        for step in range(1, LONGEST):
+        for step in range(1, longest):
             logits = stepper.step(tokens[:, step - 1]).to(device)
             drawn = torch.multinomial(logits.softmax(dim=-1), 1)[:, 0]
             tokens[:, step] = torch.where(going, drawn, 0)

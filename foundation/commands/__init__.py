@@ -3,6 +3,7 @@
 run.py        every task of a domain: requests -> results
 tune.py       train or fine-tune a model
 adapt.py      try ways to adapt a model to labelled rows, and recommend one
+steer.py      train a model towards what a score rewards, and keep the best it made
 merge.py      LoRA weights -> plain ones
 evaluate.py   measure a model with a suite
 fetch.py      bring all that a configuration needs

@@ -13,7 +13,11 @@ from foundation.placement import place
 from foundation.progress import progress
 from foundation.signals import Stop
 
-ONLY_FOR = {"suite": ("evaluate", "fetch"), "recipe": ("tune", "adapt", "fetch", "estimate")}
+ONLY_FOR = {
+    "suite": ("evaluate", "fetch"),
+    "recipe": ("tune", "adapt", "steer", "fetch", "estimate"),
+    "objective": ("steer",),
+}
 
 
 def run(job: Job) -> str:

@@ -57,7 +57,7 @@ def _first(
             return f"finished already: {job.folder / 'model'}"
         began = time.perf_counter()
         prepared, leaks = _prepared(job, spec, recipe, method)
-        trainer = _trainer(job, prepared, placement)
+        trainer = trained_by(job, prepared, placement)
         job.remember()
         untuned = None if "tunable" in recipe else outcome.before(trainer, job.folder / "data")
         since, before = time.perf_counter(), trainer.step
@@ -92,7 +92,7 @@ def _beside(
     while not (job.folder / outcome.READY).exists():  # the first one reads the data
         time.sleep(0.1)
     prepared, _ = _prepared(job, spec, recipe, method)
-    _train(_trainer(job, prepared, placement), prepared.training, job.folder)
+    _train(trained_by(job, prepared, placement), prepared.training, job.folder)
     return ""
 
 
@@ -168,7 +168,8 @@ def wanted_of(given: Mapping[str, Any], seed: int) -> Wanted:
     return Wanted(str(given["data"]), given.get("held_out"), columns, share, seed)
 
 
-def _trainer(job: Job, prepared: Prepared, placement: Placement) -> "Trainer":
+def trained_by(job: Job, prepared: Prepared, placement: Placement) -> "Trainer":
+    """The trainer of what is prepared, which goes on from the run folder's checkpoint."""
     import torch
 
     from foundation.tuning.trainer import Trainer

@@ -15,7 +15,7 @@ from foundation.requests import RUN_LEVEL
 
 HEAVY = ("hydra", "omegaconf", "torch", "rdkit", "pyarrow", "numpy", "transformers", "rich")
 # Their settings are those of the YAML that was chosen; the help says so in one line each.
-ANY = ("model", "recipe", "suite", "engine")
+ANY = ("model", "recipe", "objective", "suite", "engine")
 
 
 def test_help_names_every_group_and_choice() -> None:
