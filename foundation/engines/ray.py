@@ -4,7 +4,9 @@ Ray Data is not used: which requests are answered is in the run folder's parts, 
 driver alone, so a run goes on on any engine.
 """
 
+import os
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from foundation.requests import Item
     from foundation.spec import ModelSpec
 
+LOOPBACK = "127.0.0.1"
+ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Without it a Ray that starts takes 127.0.0.1 for the machine's address, and listens on all."""
+ANSWERS = 10.0
+"""Seconds in which a cluster is to answer."""
 AHEAD = 8
 """Messages of a worker that wait for the driver, at most."""
 KEYS = (
@@ -41,7 +48,7 @@ class Ray:
     gpus: float = 0
     resources: Mapping[str, float] = field(default_factory=dict)
     address: str | None = None
-    bind: str = "127.0.0.1"
+    bind: str = LOOPBACK
     autoscaling: bool = False
     name: str = "ray"
     _pool: Pool | None = None
@@ -72,7 +79,7 @@ class Ray:
         events: list[str],
     ) -> Iterator[Result]:
         """Results in the order they are done; a cluster that was started for them ends with it."""
-        ray = _ray()
+        ray = _ray(self.address is None and self.bind == LOOPBACK)
         started = self._connect(ray)
         try:
             self._refuse_what_is_not_there(ray)
@@ -115,10 +122,18 @@ class Ray:
                     address="local", include_dashboard=False, _node_ip_address=self.bind, **quiet
                 )  # fmt: skip
             else:
+                _reach(self.address)
                 ray.init(address=self.address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            first = str(error).partition("\n")[0]
+        except (OSError, RuntimeError, ValueError) as error:
+            first = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             raise InputError(f"engine.address={self.address}: {first}") from error
+        heard = ray.util.get_node_ip_address()
+        if self.address is None and self.bind == LOOPBACK != heard:
+            ray.shutdown()
+            raise InputError(
+                f"Ray was imported before and would listen on {heard}: set {ALONE}=0 before that, "
+                f"or say engine.bind={heard}"
+            )
         return True
 
     def _refuse_what_is_not_there(self, ray: Any) -> None:
@@ -139,13 +154,23 @@ class Ray:
         )
 
 
+def _reach(address: str) -> None:
+    """OSError where nobody answers at a host and port: Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=ANSWERS).close()
+
+
 def _names(nodes: list[dict[str, float]]) -> list[str]:
     """The resources that are worth telling: not memory, not the nodes' own names."""
     names = dict.fromkeys(name for node in nodes for name in node)
     return [n for n in names if not n.startswith("node:") and "memory" not in n]
 
 
-def _ray() -> Any:
+def _ray(alone: bool) -> Any:
+    """The package; `alone`: what it starts is to be reached from this machine only."""
+    if alone:
+        os.environ.setdefault(ALONE, "0")  # read when it is imported
     try:
         import ray
     except ImportError:
