@@ -3,7 +3,8 @@
     python -m benchmarks.engine_one --model double/double --count 1000 '{"workers": 2}'
 
 The last line of standard output is a JSON object. Starting workers and loading models is left out
-of `seconds`, and told apart as `start`.
+of `seconds`, and told apart as `start`. With --bare nothing of the toolkit runs: a loop that waits
+the settings' `seconds` an item.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 
@@ -23,7 +25,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--settings", type=json.loads, default={}, help="of the task, as JSON")
     parser.add_argument("engine", type=json.loads, help="settings of the engine, as JSON")
+    parser.add_argument("--bare", action="store_true")
     given = parser.parse_args()
+    print(json.dumps(bare(given) if given.bare else one(given)))
+
+
+def bare(given: argparse.Namespace) -> dict[str, Any]:
+    began = time.perf_counter()
+    for _ in range(given.count):
+        time.sleep(given.settings["seconds"])
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "each": seconds / given.count, "start": 0.0}
+
+
+def one(given: argparse.Namespace) -> dict[str, Any]:
     sys.path.insert(0, str(HERE / "double"))
 
     import foundation as fm
@@ -36,14 +51,13 @@ def main() -> None:
         moments = [time.perf_counter() for _ in results]
         valid = results.finish().valid
         ended = time.perf_counter()
-    report = {
+    return {
         "seconds": moments[-1] - moments[0],
         "each": (moments[-1] - moments[0]) / (given.count - 1),
         "start": moments[0] - began,
         "joining": ended - moments[-1],
         "valid": valid,
     }
-    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -23,13 +23,6 @@ from benchmarks.pairs import Sample, Side, compare, described, line, run, values
 from benchmarks.record import RESULTS, save
 
 CASES = ("overhead", "workers", "ray")
-BARE = """
-import json, time
-began = time.perf_counter()
-for _ in range(COUNT):
-    time.sleep(0.01)
-print(json.dumps({"each": (time.perf_counter() - began) / COUNT, "start": 0}))
-"""
 
 
 def one(name: str, engine: dict[str, Any], **options: Any) -> Side:
@@ -43,11 +36,10 @@ def one(name: str, engine: dict[str, Any], **options: Any) -> Side:
 def sides(case: str, given: argparse.Namespace) -> list[Side]:
     if case == "overhead":
         item = {"seconds": 0.01, "batch": 1, "columns": ["length"]}
-        bare = BARE.replace("COUNT", str(given.items))
         return [
             Side("process", one("", {}, count=given.items, settings=item).command),
             one("worker", {"workers": 1}, count=given.items, settings=item),
-            Side("bare", (sys.executable, "-c", bare)),
+            Side("bare", (*one("", {}, count=given.items, settings=item).command, "--bare")),
         ]
     if case == "workers":
         options = {"model": "molecule/starter", "count": given.molecules}

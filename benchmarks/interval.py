@@ -44,6 +44,22 @@ class Ratio:
             return "above"
         return "below" if self.high < mark else "cannot tell"
 
+    def differs(self, margin: float) -> str:
+        """`above`, `below`, `same` or `cannot tell`: all of the interval beyond 1 by more than the
+        margin (a share), or all of it nearer.
+        """
+        if self.low > 1 + margin:
+            return "above"
+        if self.high < 1 / (1 + margin):
+            return "below"
+        near = self.low >= 1 / (1 + margin) and self.high <= 1 + margin
+        return "same" if near else "cannot tell"
+
+    @property
+    def error(self) -> float:
+        """The standard error of the logarithm, as `smallest` holds it."""
+        return math.log(self.smallest) / _distance(self.pairs - 1)
+
 
 def interval(values: Sequence[float], seed: int = 0) -> Interval:
     """The mean of at least two values.
@@ -64,8 +80,15 @@ def interval(values: Sequence[float], seed: int = 0) -> Interval:
     tail = norm.cdf(-math.sqrt(count / free) * t.ppf((1 + LEVEL) / 2, free))
     low, high = np.quantile(means, [tail, 1 - tail])
     error = sample.std(ddof=1) / math.sqrt(count)
-    smallest = (t.ppf((1 + LEVEL) / 2, free) + t.ppf(POWER, free)) * error
+    smallest = _distance(free) * error
     return Interval(count, float(sample.mean()), float(low), float(high), float(smallest))
+
+
+def _distance(free: int) -> float:
+    """How many standard errors away a mean must lie to be told apart with POWER."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, free) + t.ppf(POWER, free))
 
 
 def ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Ratio:

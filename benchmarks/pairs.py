@@ -7,6 +7,7 @@ Each side is a process with an environment of its own. A pair (a round, with mor
 runs every side once, in random order, after warm-ups that are not counted. The first side is the
 reference: a ratio is what it takes over what another side takes, pair by pair, so 5 means that the
 other takes a fifth. The same command on both sides shows what the machine's unrest alone does.
+What others took of the machine during each run is in its sample.
 """
 
 import argparse
@@ -15,13 +16,17 @@ import random
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contention import Devices, Foreign, Limits, Meter
 from benchmarks.interval import Ratio, ratio
 from benchmarks.process import Usage, measure
 from benchmarks.record import RESULTS, save
+
+STILL = 1.05
+"""A side that is faster than a round before by more than this is still warming up."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,22 @@ class Side:
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of a side in a pair; place: its turn there. load: the machine's, just before."""
+    """One run of a side in a pair; place: its turn there. load: the machine's, just before.
+
+    disturbed: why the pair is not counted, empty if it is.
+    """
 
     side: str
     pair: int
     place: int
     load: float
     usage: Usage
+    foreign: Foreign | None = None
+    disturbed: str = ""
 
     def value(self, measure: str) -> float:
-        """`wall`, `cpu`, `memory`, or a number of the side's own report by its name."""
-        if measure in ("wall", "cpu", "memory"):
+        """`wall`, `cpu`, `memory`, `read`, or a number of the side's own report by its name."""
+        if measure in ("wall", "cpu", "memory", "read"):
             return float(getattr(self.usage, measure))
         return float(self.usage.report[measure])
 
@@ -56,27 +66,66 @@ class Sample:
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Calm:
+    """A pair that others disturb beyond the limits is run again, up to `repeats` times in all."""
+
+    limits: Limits = field(default_factory=Limits)
+    repeats: int = 0
+    devices: Devices | None = None
+
+
 def run(
     sides: Sequence[Side],
     pairs: int,
     *,
     seed: int = 0,
-    warmups: int = 1,
+    warmups: int | None = 1,
     timeout: float = 600.0,
     say: Say = lambda line: None,
+    calm: Calm | None = None,
 ) -> list[Sample]:
-    """Every side's samples in the order they were taken."""
+    """Every side's samples in the order they were taken.
+
+    warmups: rounds that are not counted; None: until no side gets faster. calm: which pairs are
+    repeated; those that were disturbed stay among the samples, marked. None: all count.
+    """
     chance, samples = random.Random(seed), []
-    for pair in range(-warmups, pairs):
-        order = chance.sample(sides, len(sides))
-        for place, side in enumerate(order):
+    devices = calm.devices if calm else None
+
+    def one(pair: int) -> list[Sample]:
+        found = []
+        for place, side in enumerate(chance.sample(sides, len(sides))):
             command = [word.replace("{pair}", str(pair)) for word in side.command]
-            load = os.getloadavg()[0]
+            load, meter = os.getloadavg()[0], Meter(devices)
             usage = measure(command, side.environment, timeout=timeout)
             say(f"{'warm-up' if pair < 0 else f'pair {pair + 1}'}: {side.name} {usage.wall:.3f} s")
-            if pair >= 0:
-                samples.append(Sample(side.name, pair, place, load, usage))
+            found.append(Sample(side.name, pair, place, load, usage, meter.foreign(usage.cpu)))
+        return found
+
+    _warm(one, warmups)
+    counted = done = 0
+    while counted < pairs and done < pairs + (calm.repeats if calm else 0):
+        found = one(done)
+        reasons = [s.foreign.disturbs(calm.limits) for s in found if s.foreign] if calm else []
+        why = next(filter(None, reasons), "")
+        if why:
+            say(f"pair {done + 1} is not counted: {why}")
+        samples += [replace(sample, disturbed=why) for sample in found]
+        done, counted = done + 1, counted + (not why)
     return samples
+
+
+def _warm(one: Callable[[int], list[Sample]], rounds: int | None, most: int = 5) -> None:
+    """Run so many rounds, or until no side is faster than before by STILL."""
+    before: dict[str, float] = {}
+    count = most if rounds is None else rounds
+    for number in range(count):
+        took = {sample.side: sample.usage.wall for sample in one(number - count)}
+        faster = not before or any(before[name] > STILL * wall for name, wall in took.items())
+        if rounds is None and not faster:
+            return
+        before = took
 
 
 def compare(samples: Sequence[Sample], reference: str, side: str, measure: str = "wall") -> Ratio:
@@ -85,9 +134,9 @@ def compare(samples: Sequence[Sample], reference: str, side: str, measure: str =
 
 
 def values(samples: Sequence[Sample], side: str, measure: str) -> list[float]:
-    """A side's measurements in the order of the pairs."""
-    own = sorted((s for s in samples if s.side == side), key=lambda sample: sample.pair)
-    return [sample.value(measure) for sample in own]
+    """A side's measurements in the order of the pairs that count."""
+    own = (s for s in samples if s.side == side and not s.disturbed)
+    return [sample.value(measure) for sample in sorted(own, key=lambda sample: sample.pair)]
 
 
 def described(

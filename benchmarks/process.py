@@ -17,6 +17,8 @@ import psutil
 from foundation.signals import ending
 
 EVERY = 0.1
+BLOCK = 512
+"""Bytes of getrusage's blocks on Linux."""
 
 
 class CommandFailed(RuntimeError):
@@ -30,13 +32,15 @@ class Usage:
     wall: seconds. cpu: processor seconds of the process and the descendants it waited for.
     memory: the most bytes resident in the whole process tree, pages that processes share counted in
     each; seen every EVERY seconds, so a shorter peak can be missed. report: the last line of
-    standard output where that is a JSON object, else empty.
+    standard output where that is a JSON object, else empty. read: bytes that came from the disk,
+    what the system had in memory already left out.
     """
 
     wall: float
     cpu: float
     memory: int
     report: Mapping[str, Any] = field(default_factory=dict)
+    read: int = 0
 
 
 def measure(
@@ -73,7 +77,8 @@ def measure(
             said = err.read().decode(errors="replace").strip()[-2000:]
             raise CommandFailed(f"{' '.join(command)}: {why}\n{said}")
         report = _report(out.read().decode(errors="replace"))
-    return Usage(wall, used.ru_utime + used.ru_stime, watch.peak, report)
+    cpu, read = used.ru_utime + used.ru_stime, used.ru_inblock * BLOCK
+    return Usage(wall, cpu, watch.peak, report, read)
 
 
 class Watch:

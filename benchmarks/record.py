@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +14,8 @@ from typing import Any
 from foundation.durable import write_text
 from foundation.record import machine, versions
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: samples say what others took; cases of the suite have `case`, `usual` and `answers`."""
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -21,9 +25,15 @@ def save(name: str, values: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     record = {"schema": SCHEMA, "name": name, **circumstances(), **values}
-    # Commands were typed with paths of this machine, which mean nothing elsewhere.
-    write_text(path, json.dumps(record, indent=2, default=str).replace(f"{ROOT}/", "") + "\n")
+    write_text(path, _anywhere(json.dumps(record, indent=2, default=str)) + "\n")
     return path
+
+
+def _anywhere(text: str) -> str:
+    """Without paths of this machine, which mean nothing elsewhere."""
+    text = text.replace(sys.executable, "python").replace(f"{ROOT}/", "").replace(str(ROOT), ".")
+    folder = re.escape(tempfile.gettempdir())
+    return re.sub(rf"{folder}/[^/\s\"]+", "FOLDER", text)
 
 
 def circumstances() -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""Does the suite tell equal sides as equal, and a slowdown of 5 %, beside a restless neighbour?
+
+    python -m benchmarks.aa_trial
+
+Twice `--runs` comparisons of a side that computes a fixed amount: with itself, and with 5 % more of
+the same. Meanwhile neighbours, as many as there are cores, burn for a while and rest for a while,
+at random. Claimed is: equal sides are never called different (by more than 1 %), and the slowdown
+is found in 9 of 10. Beside it stands what the same samples say when disturbed pairs count, too.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.interval import Ratio
+from benchmarks.pairs import Calm, Sample, Side, compare, run
+from benchmarks.record import RESULTS, save
+from benchmarks.spinner import spin
+from foundation.record import cores
+
+SLOWER, MARGIN = 1.05, 0.01
+BURNER = """
+import random, sys, time
+chance = random.Random(int(sys.argv[1]))
+while True:
+    end = time.monotonic() + chance.expovariate(1 / float(sys.argv[2]))
+    while time.monotonic() < end:
+        pass
+    time.sleep(chance.expovariate(1 / float(sys.argv[3])))
+"""
+
+
+@contextmanager
+def neighbours(count: int, burns: float, rests: float) -> Iterator[None]:
+    """Processes that burn a core for `burns` seconds and rest for `rests`, both on average."""
+    words = [sys.executable, "-c", BURNER]
+    running = [
+        subprocess.Popen([*words, str(number), str(burns), str(rests)]) for number in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+
+
+def work_of(seconds: float) -> int:
+    """Steps that take so long when nothing else runs."""
+    return round(seconds / min(spin(200_000) for _ in range(10)) * 200_000)
+
+
+def side(name: str, work: int) -> Side:
+    return Side(name, (sys.executable, "-m", "benchmarks.spinner", "--work", str(work)))
+
+
+def told(samples: Sequence[Sample], pairs: int) -> dict[str, Any]:
+    """What is said of `second` over `first`, with the disturbed pairs left out and without."""
+    counted = len({sample.pair for sample in samples if not sample.disturbed})
+    every = [replace(sample, disturbed="") for sample in samples]
+    found = {"every_pair": _said(compare(every, "second", "first", "seconds"))}
+    if counted < pairs:
+        found["calm_pairs"] = {"says": "cannot tell"}
+    else:
+        found["calm_pairs"] = _said(compare(samples, "second", "first", "seconds"))
+    return {**found, "counted": counted, "run": len(samples) // 2}
+
+
+def _said(found: Ratio) -> dict[str, Any]:
+    return {"says": found.differs(MARGIN), **asdict(found)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=20, help="of each kind")
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=36)
+    parser.add_argument("--seconds", type=float, default=0.2, help="of a side")
+    parser.add_argument("--burners", type=int, default=cores())
+    parser.add_argument("--burns", type=float, default=1.0, help="seconds, on average")
+    parser.add_argument("--rests", type=float, default=2.0)
+    parser.add_argument("--note", help="what else ran on the machine")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    work = work_of(given.seconds)
+    kinds = [*["same"] * given.runs, *["slower"] * given.runs]
+    random.Random(0).shuffle(kinds)
+    runs: dict[str, list[dict[str, Any]]] = {"same": [], "slower": []}
+    with neighbours(given.burners, given.burns, given.rests):
+        for number, kind in enumerate(kinds):
+            second = round(work * SLOWER) if kind == "slower" else work
+            samples = run(
+                [side("first", work), side("second", second)], given.pairs,
+                seed=number, calm=Calm(repeats=given.repeats),
+            )  # fmt: skip
+            runs[kind].append(told(samples, given.pairs))
+            last = runs[kind][-1]
+            print(kind, last["calm_pairs"], last["run"], file=sys.stderr, flush=True)
+    counts = {
+        way: {
+            "false_differences": _count(runs["same"], way, ("above", "below")),
+            "same_not_told": _count(runs["same"], way, ("cannot tell",)),
+            "slowdowns_found": _count(runs["slower"], way, ("above",)),
+            "slowdowns_not_told": _count(runs["slower"], way, ("cannot tell",)),
+        }
+        for way in ("calm_pairs", "every_pair")
+    }
+    settings = {key: value for key, value in vars(given).items() if key not in ("out", "note")}
+    body = {"command": "python -m benchmarks.aa_trial", "note": given.note, "settings": settings}
+    print(save("aa_trial", {**body, "counts": counts, "trials": runs}, given.out))
+    for way, found in counts.items():
+        print(way, found)
+    return 0
+
+
+def _count(runs: Sequence[dict[str, Any]], way: str, says: Sequence[str]) -> int:
+    return sum(each[way]["says"] in says for each in runs)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,28 @@
+"""A side that computes a fixed amount, to see what a comparison tells of a known difference.
+
+    python -m benchmarks.spinner --work 1000000
+
+The last line of standard output is a JSON object: `seconds` of the loop, without the start.
+"""
+
+import argparse
+import json
+import time
+
+
+def spin(work: int) -> float:
+    """Seconds of so many steps of a multiplicative generator."""
+    began, value = time.perf_counter(), 1
+    for _ in range(work):
+        value = value * 48271 % 2147483647
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=int, required=True)
+    print(json.dumps({"seconds": spin(parser.parse_args().work)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""One page of everything in benchmarks/results: self-contained, without script and network."""
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.record import RESULTS, ROOT
+from benchmarks.suite import charts, peers
+from benchmarks.suite.cases import Case
+from benchmarks.suite.catalogue import every
+from benchmarks.suite.figures import Row, read, rows
+from foundation.durable import write_text
+
+DOMAINS = ("molecule", "image", "code", "geospatial", "language", "core")
+WIDE = 1000
+"""Pixels of a picture on the page."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The median peak of a side's process tree, in MiB."""
+
+    record: str
+    side: str
+    mib: float
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A fitted exponent."""
+
+    title: str
+    measure: str
+    size: str
+    work: Sequence[int]
+    exponent: float
+    low: float
+    high: float
+    usual: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file of docs/ that the README shows, as a data address."""
+
+    alt: str
+    address: str
+
+
+def write(results: Path = RESULTS, name: str = "index.html") -> Path:
+    """Make the page from a folder of records."""
+    path = results / name
+    write_text(path, text(results))
+    return path
+
+
+def text(results: Path = RESULTS) -> str:
+    """The page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    engine = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    engine.filters["code"] = _code
+    return engine.get_template("page.html.j2").render(**contents(results)) + "\n"
+
+
+def contents(results: Path) -> dict[str, Any]:
+    """What the template shows."""
+    cases = sorted(every(), key=lambda each: DOMAINS.index(each.domain))
+    found = [row for case in cases for row in rows(case, results)]
+    ratios = [row for row in found if row.kind == "ratio"]
+    grown = [each for case in cases for each in _grown(case, results)]
+    records = {path.stem: read(path.stem, results) or {} for path in _files(results)}
+    return {
+        "rows": found,
+        "domains": [domain for domain in DOMAINS if any(r.domain == domain for r in found)],
+        "headline": [row for row in found if row.readme],
+        "lost": [row for row in found if row.lost],
+        "ratios": ratios,
+        "ratio_chart": charts.ratios([row for row in ratios if row.interval]),
+        "memory": [each for name, body in records.items() for each in _memory(name, body)],
+        "growth": grown,
+        "growth_chart": charts.growth(grown),
+        "pictures": list(_pictures()),
+        "unmeasured": [case for case in cases if case.shown and read(case.record, results) is None],
+        "peers": peers.states(results),
+        "records": records,
+    }
+
+
+def _files(results: Path) -> list[Path]:
+    return [path for path in sorted(results.glob("*.json")) if path.stem != peers.RECORD]
+
+
+def _memory(name: str, record: Mapping[str, Any]) -> Iterator[Memory]:
+    """Of every side in a record whose memory was watched."""
+    inner = {f"{name}, {case}": body for case, body in record.get("cases", {}).items()}
+    for title, part in {name: record, **inner}.items():
+        seen: dict[str, list[int]] = {}
+        for sample in part.get("samples", []):
+            if sample["usage"].get("memory") and not sample.get("disturbed"):
+                seen.setdefault(sample["side"], []).append(sample["usage"]["memory"])
+        yield from (Memory(title, side, median(peaks) / 2**20) for side, peaks in seen.items())
+
+
+def _grown(case: Case, results: Path) -> Iterator[Grown]:
+    record = read(case.record, results) or {}
+    for measure, found in record.get("growth", {}).items():
+        usual = [median(values) for values in found["values"]]
+        numbers = (found["exponent"], found["low"], found["high"])
+        yield Grown(case.title, measure, found["size"], found["work"], *numbers, usual)
+
+
+def _pictures(root: Path = ROOT) -> Iterator[Picture]:
+    """Smaller where they are wider than the page."""
+    from PIL import Image
+
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for alt, name in re.findall(r"!\[([^\]]+)\]\((docs/[^)]+\.png)\)", readme):
+        picture = Image.open(root / name).convert("RGB")
+        picture.thumbnail((WIDE, 10 * WIDE))
+        data = io.BytesIO()
+        picture.save(data, "WEBP", quality=80, method=6)
+        coded = base64.b64encode(data.getvalue()).decode()
+        yield Picture(alt, f"data:image/webp;base64,{coded}")
+
+
+def _code(words: str) -> Any:
+    """`words` in backquotes as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words))))
+
+
+__all__ = ["Row", "contents", "text", "write"]
