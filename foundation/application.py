@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 COMMANDS = {
+    "card": "foundation.commands.card:run",
     "estimate": "foundation.commands.estimate:run",
     "evaluate": "foundation.commands.evaluate:run",
     "fetch": "foundation.commands.fetch:run",
+    "lock": "foundation.commands.lock:run",
     "join": "foundation.commands.join:run",
     "tune": "foundation.commands.tune:run",
     "adapt": "foundation.commands.adapt:run",
@@ -198,6 +200,8 @@ def _run_job(job: Job) -> int:
                     f"{job.folder} is not empty and no run's: choose another folder"
                 )
             arguments.check_seed(job.config["seed"])
+            if name in COMMANDS and job.group("trust"):
+                raise InputError(f"trust=... is for what a model makes, not for task={name}")
             failures.say(command(job))
         except BaseException as error:
             code, refused = failures.told(error, job.folder), isinstance(error, InputError)

@@ -39,6 +39,7 @@ class ModelSpec:
     sha256: digests that the files at the source must have, by relative path.
     files: patterns of the files brought from the source, where it holds more than the model needs;
         none: all that a model may need.
+    data: what its authors say it was trained on, where its files do not tell.
     facts: what its own files say before they are loaded; see foundation.hub.facts.
     """
 
@@ -51,6 +52,7 @@ class ModelSpec:
     dtype: str = "auto"
     bits: int | None = None
     licence: str = "unknown"
+    data: str | None = None
     parameters: int | None = None
     capabilities: tuple[str, ...] = ()
     deltas: tuple[Delta, ...] = ()
@@ -150,6 +152,9 @@ class Domain:
         file, before its row is written.
     write: `module:function(folder, task, table path) -> paths` writing the domain's own files.
     view: `module:function(table) -> html` for notebooks.
+    records: suffix -> `module:function(data: bytes) -> list of bytes`, the records of files in
+        which each is sealed by itself; see foundation.trust.seal.
+    screens: name -> `module:Class` of a foundation.trust.screens.Screen, made with its settings.
     suites: suite name -> `module:function`, what is measured.
     tuning: how its models are tuned on a user's data. steering: how towards a score.
     """
@@ -162,6 +167,8 @@ class Domain:
     keep: str | None = None
     write: str | None = None
     view: str | None = None
+    records: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    screens: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     tuning: Tuning | None = None
     steering: Steering | None = None

@@ -6,13 +6,16 @@ adapt.py      try ways to adapt a model to labelled rows, and recommend one
 steer.py      train a model towards what a score rewards, and keep the best it made
 merge.py      LoRA weights -> plain ones
 evaluate.py   measure a model with a suite
+card.py       what is known of a model
 fetch.py      bring all that a configuration needs
+lock.py       pin them by their digests
 estimate.py   memory, disk and time of a task, before a byte of weights is loaded
 join.py       make one run of ranges that were made apart
-models.py     what models there are; answered without Hydra, as the next three
+models.py     what models there are; answered without Hydra, as the next four
 devices.py    what is here to compute on
 leases.py     who holds which device and who waits
 status.py     how far a run is
+verify.py     whether files are what a run wrote
 """
 
 from collections.abc import Mapping
