@@ -1,6 +1,7 @@
 """The command `foundation`.
 
---help, --version, --completion, task=models, task=devices, task=leases and task=status are answered
+--help, --version, --completion, task=models, task=devices, task=leases, task=status and
+task=verify are answered
 here, before Hydra is imported.
 """
 
@@ -53,7 +54,7 @@ def _answer(typed: Sequence[str]) -> str | None:
         from foundation.commands.models import answer
 
         return answer([word for word in typed if word != "task=models"])
-    for task in ("devices", "leases", "status"):
+    for task in ("devices", "leases", "status", "verify"):
         if f"task={task}" in typed:
             from importlib import import_module
 

@@ -6,6 +6,7 @@
     │   ├── RequestError       a request out of range or unreadable; becomes a row with its reason
     │   ├── SourceError        weights or data that are missing, gated, changed, truncated or unsafe
     │   ├── PlacementError     a device that is not there, or a model that does not fit
+    │   ├── Altered            a file is not what a run wrote, or not what foundation.lock pins
     │   ├── RunFolderError     a folder that cannot be written, resumed, or is held by another run
     │   └── MissingExtra       an optional package is needed; names the command that installs it
     └── Interrupted            exit 130 or 143: Ctrl-C or SIGTERM, after what was done is written
@@ -49,6 +50,10 @@ class SourceError(InputError):
 
 class PlacementError(InputError):
     """The device asked for is not there or is too small."""
+
+
+class Altered(InputError):
+    """A file is not the one it was."""
 
 
 class RunFolderError(InputError):

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.durable import replacing
+from foundation.trust import provenance
+from foundation.trust.seal import seal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,10 +49,11 @@ def ordered(parts: Sequence[Path], schema: "pa.Schema") -> "Iterator[pa.RecordBa
 def write(
     batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", path: Path, unique_by: str | None
 ) -> None:
-    """Write results.parquet; with `unique_by`, add the column `unique`."""
+    """Write results.parquet, sealed; with `unique_by`, add the column `unique`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    told = provenance.of_run(path.parent)
     with (
         tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as scratch,
         replacing(path) as part,
@@ -60,7 +63,10 @@ def write(
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
             for rows in _gathered(batches):
                 writer.write_table(rows)
+            if unique_by is None:
+                provenance.add_to_table(writer, told)
         if unique_by is None:
+            seal(part)
             return
         pa.default_memory_pool().release_unused()
         first = first_bearers(plain, unique_by, Path(scratch))
@@ -69,6 +75,8 @@ def write(
             for rows, batch in _numbered(plain):
                 mark = pa.array(first[rows], mask=batch[unique_by].is_null().to_numpy(False))
                 writer.write_batch(batch.append_column("unique", mark))
+            provenance.add_to_table(writer, told)
+        seal(part)
 
 
 def stored(table: Path, columns: list[str] | None = None) -> "Iterator[pa.RecordBatch]":

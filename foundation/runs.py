@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.durable import replacing, sha256, write_json
+from foundation.durable import replacing, sha256, write_json, write_text
 from foundation.errors import RunFolderError
 from foundation.join import SCRATCH
 from foundation.results import Result, Summary
@@ -26,6 +26,7 @@ LOCK = ".lock"
 LOCK_TRIES, LOCK_SECONDS = 4, 0.05
 MANIFEST = "parts/manifest.json"
 STATUS = "status.json"
+LOG = "run.log"
 PART_ROWS = 2048
 PART_SECONDS = 5.0
 
@@ -47,6 +48,20 @@ def finished(folder: Path) -> Summary | None:
     line = f"finished already: {counts['rows']:,} rows, {counts['valid']:,} of them valid: {folder}"
     files = tuple(folder / name for name in record.get("files", ()))
     return Summary(counts["rows"], counts["valid"], folder, files, line)
+
+
+def outputs(folder: Path) -> list[str]:
+    """What a run has written that outlives it: relative paths, without its own bookkeeping."""
+    whole = folder / MANIFEST
+    found = []
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        own = path.name in (LOCK, STATUS, LOG) or inside.as_posix() == "record.json"
+        passing = inside.parts[0] == "parts" and not whole.is_file()
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if path.is_file() and not own and not passing and not hidden:
+            found.append(inside.as_posix())
+    return found
 
 
 class Done:
@@ -160,8 +175,20 @@ class Run:
         return ordered(sorted((self.folder / "parts").glob("*.parquet")), schema(self.columns))
 
     def record(self, values: Mapping[str, Any]) -> None:
-        """Write record.json, which makes the run finished."""
-        write_json(self.folder / "record.json", values)
+        """Write record.json, which makes the run finished: with the sha256 of every file, sealed.
+
+        Pictures that say nothing of where they came from are made to before.
+        """
+        from foundation.trust import provenance, seal
+
+        told = provenance.of_run(self.folder)
+        for name in outputs(self.folder):
+            if name.endswith(".png"):
+                provenance.add_to_png(self.folder / name, told)
+        digests = {name: sha256(self.folder / name) for name in outputs(self.folder)}
+        whole = {**values, "sha256": digests, "seal": seal.BLANK}
+        text = json.dumps(whole, indent=2, default=str) + "\n"
+        write_text(self.folder / "record.json", seal.sealed(text))
 
     def seal(self, values: Mapping[str, Any]) -> None:
         """Write the manifest of the parts, read back, with what `values` says of them."""

@@ -3,12 +3,12 @@
 import difflib
 import html as markup
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.durable import replacing
+from foundation.trust import provenance
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,8 +36,9 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
         first.open("w", encoding="utf-8", newline="") as completions,
         second.open("w", encoding="utf-8", newline="") as patch,
     ):
+        told = provenance.of_run(folder)
         for row in _rows(table):
-            completions.write(json.dumps(_told(row), ensure_ascii=False) + "\n")
+            completions.write(provenance.line(_told(row), told) + "\n")
             if row["valid"] and row["path"] and row["path"] not in seen:
                 seen.add(row["path"])
                 patch.writelines(_change(row))

@@ -13,6 +13,8 @@ from rasterio.windows import Window
 from foundation.domains.geospatial.facts import Facts
 from foundation.domains.geospatial.reading import CACHE
 from foundation.durable import replacing
+from foundation.trust import provenance
+from foundation.trust.seal import seal
 
 BLOCK = 128
 
@@ -32,7 +34,8 @@ def write(
 ) -> None:
     """Write rows of patches [bands, some rows, columns] from the top, a band a name.
 
-    Rows without a value are left out of the file. scales: value = stored * scale, a band each.
+    Rows without a value are left out of the file. scales: value = stored * scale, a band each. The
+    file carries its provenance.
     """
     profile: dict[str, Any] = {
         "driver": "GTiff",
@@ -57,8 +60,8 @@ def write(
             file.scales = tuple(scales)
         if colours is not None:
             file.write_colormap(1, dict(colours))
-        if tags:
-            file.update_tags(**tags)
+        told = provenance.text(provenance.of_run(path.parent))
+        file.update_tags(**(tags or {}), FOUNDATION=told)
         top = 0
         for block in rows:
             empty = np.isnan(block) if np.isnan(nodata) else block == nodata
@@ -79,4 +82,5 @@ def write(
             bigtiff="if_safer",
             sparse_ok=True,
         )
+        seal(part)
     plain.unlink()

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from foundation.domains.geospatial.probing import Linear
 from foundation.durable import replacing
 from foundation.errors import SourceError
+from foundation.trust import provenance
+from foundation.trust.seal import seal
 
 FILE = "head.safetensors"
 
@@ -44,7 +46,10 @@ class Head:
         fields = ("mean", "std", "weights", "bias")
         tensors = {name: getattr(self.linear, name).contiguous() for name in fields}
         with replacing(path) as part:
-            save_file(tensors, str(part), {"classes": json.dumps(self.classes)})
+            told = provenance.text(provenance.of_run(path.parent))
+            head = {"classes": json.dumps(self.classes), provenance.KEY: told}
+            save_file(tensors, str(part), head)
+            seal(part)
 
     @classmethod
     def read(cls, path: Path, units: int) -> "Head":

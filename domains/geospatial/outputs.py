@@ -5,6 +5,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from foundation.durable import replacing
+from foundation.trust import provenance
+from foundation.trust.seal import seal
 
 KINDS = (".tif", ".png", ".safetensors")
 TABLES = {
@@ -36,12 +38,12 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
 
 
 def _joined(tables: list[Path], path: Path) -> Path:
-    with (
-        replacing(path) as part,
-        pq.ParquetWriter(part, pq.read_schema(tables[0]), compression="zstd") as writer,
-    ):
-        for table in tables:
-            with pq.ParquetFile(table) as file:
-                for group in range(file.num_row_groups):
-                    writer.write_table(file.read_row_group(group))
+    with replacing(path) as part:
+        with pq.ParquetWriter(part, pq.read_schema(tables[0]), compression="zstd") as writer:
+            for table in tables:
+                with pq.ParquetFile(table) as file:
+                    for group in range(file.num_row_groups):
+                        writer.write_table(file.read_row_group(group))
+            provenance.add_to_table(writer, provenance.of_run(path.parent))
+        seal(part)
     return path

@@ -15,6 +15,8 @@ from foundation.durable import replacing
 from foundation.errors import RequestError
 from foundation.join import stored
 from foundation.results import Result
+from foundation.trust import provenance
+from foundation.trust.seal import BLANK, seal
 
 if TYPE_CHECKING:
     import pyarrow
@@ -42,8 +44,10 @@ def keep(folder: Path, result: Result) -> Result:
     kind = result.checks.get("format") or "png"
     path = folder / FOLDER / f"{result.id:06d}{SUFFIX[kind]}"
     path.parent.mkdir(exist_ok=True)
-    with replacing(path) as part, part.open("wb") as file:
-        save(picture, file, kind, _told(result))
+    with replacing(path) as part:
+        with part.open("wb") as file:
+            save(picture, file, kind, _told(folder, result))
+        seal(part)
     checks = dict(result.checks)
     if result.id < SHOWN:
         checks["thumbnail"] = _thumbnail(picture)
@@ -123,9 +127,11 @@ def _plain(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _told(result: Result) -> dict[str, Any]:
-    told = {"prompt": result.input, "model": result.model, "revision": result.revision}
-    return {**told, **{name: value for name, value in result.checks.items() if name not in _UNTOLD}}
+def _told(folder: Path, result: Result) -> dict[str, Any]:
+    told = {**provenance.of_run(folder), "id": result.id, "prompt": result.input}
+    told |= {"model": result.model, "revision": result.revision}
+    told |= {name: value for name, value in result.checks.items() if name not in _UNTOLD}
+    return {**told, "seal": BLANK}
 
 
 def _thumbnail(picture: "Image.Image") -> bytes:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from foundation.domains.language.spans import Span, to_tags, units
 from foundation.durable import replacing
+from foundation.trust import provenance
 
 if TYPE_CHECKING:
     import pyarrow
 
+Told = dict[str, Any]
 SHOWN = 20
 LABEL_COLUMNS = ("id", "text", "label", "probability", "unsure", "reason")
 HIDDEN = ("seed", "model", "revision", "embedding", "log_probabilities")
@@ -28,7 +30,7 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
     for name, writer in _WRITERS.get(task, {}).items():
         path = folder / name
         with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-            writer(file, _rows(table))
+            writer(file, _rows(table), provenance.of_run(folder))
         paths.append(path)
     return paths
 
@@ -57,7 +59,7 @@ def _cell(value: Any) -> str:
     return markup.escape(text)
 
 
-def _labels(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+def _labels(file: TextIO, rows: Iterator[dict[str, Any]], told: Told) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(LABEL_COLUMNS)
     for row in rows:
@@ -65,11 +67,11 @@ def _labels(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
         writer.writerow([_plain(named.get(name)) for name in LABEL_COLUMNS])
 
 
-def _texts(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+def _texts(file: TextIO, rows: Iterator[dict[str, Any]], told: Told) -> None:
     for row in rows:
         line = {"id": row["id"], "prompt": row["input"], "text": row["output"]}
         more = {name: row[name] for name in ("ended", "reason") if row.get(name) is not None}
-        file.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
+        file.write(provenance.line({**line, **more}, told) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -87,7 +89,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _spans(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+def _spans(file: TextIO, rows: Iterator[dict[str, Any]], told: Told) -> None:
     for row in rows:
         line = {"id": row["id"], "text": row["input"], "spans": None}
         if row["output"] is None:
@@ -97,10 +99,10 @@ def _spans(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
             for span, chance in zip(spans, row["probabilities"], strict=True):
                 span["probability"] = round(chance, 6)
             line |= {"spans": spans, "unsure": row["unsure"]}
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.write(provenance.line(line, told) + "\n")
 
 
-def _bio(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
+def _bio(file: TextIO, rows: Iterator[dict[str, Any]], told: Told) -> None:
     for row in rows:
         if row["output"] is None:
             continue
@@ -112,7 +114,7 @@ def _bio(file: TextIO, rows: Iterator[dict[str, Any]]) -> None:
         file.write("\n")
 
 
-_WRITERS: dict[str, dict[str, Callable[[TextIO, Iterator[dict[str, Any]]], None]]] = {
+_WRITERS: dict[str, dict[str, Callable[[TextIO, Iterator[dict[str, Any]], Told], None]]] = {
     "classify": {"labels.csv": _labels},
     "generate": {"texts.jsonl": _texts},
     "tag": {"spans.jsonl": _spans, "tags.bio": _bio},

@@ -30,6 +30,13 @@ DOMAIN = Domain(
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
+    records={".sdf": f"{_HERE}.outputs:records"},
+    screens={
+        "pains": f"{_HERE}.hazards:pains",
+        "brenk": f"{_HERE}.hazards:brenk",
+        "toxicophores": f"{_HERE}.hazards:toxicophores",
+        "controlled": f"{_HERE}.hazards:Controlled",
+    },
     suites={"moses": f"{_HERE}.suite:run"},
     tasks={
         "generate": Task(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from foundation.durable import replacing
 from foundation.record import cores
+from foundation.trust import provenance
+from foundation.trust.seal import sealed
 from foundation.worker import Workers
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOLECULE_TASKS = frozenset({"generate"})
 _NOT_PROPERTIES = frozenset({"id", "output", "valid", "reason", "embedding"})
+_TOLD = "provenance"
 _ROWS_AT_ONCE = 512
 _ROWS_ALONE = 2048  # fewer are written before processes would have started
 
@@ -67,7 +70,9 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
             part.open("w", encoding="utf-8", newline="\n") as file,
         ):
             written = _alone if table.metadata.num_rows < _ROWS_ALONE else _by_processes
-            for rows, records in written(batch.to_pylist() for batch in batches):
+            told = provenance.text(provenance.of_run(folder))
+            found = ([{**row, _TOLD: told} for row in batch.to_pylist()] for batch in batches)
+            for rows, records in written(found):
                 file.writelines(records)
                 if picture is None:
                     shown = _first(shown + rows)  # rows come by id: the first found stay the first
@@ -149,7 +154,14 @@ def _sdf_record(row: Mapping[str, Any]) -> str:
             molecule.SetProp(name, field)
     # RDKit itself turns to V3000 above 999 atoms or bonds.
     text: str = Chem.SDWriter.GetText(molecule)
-    return text
+    return sealed(text)
+
+
+def records(data: bytes) -> list[bytes]:
+    """The records of an SDF, each of which has a seal of its own."""
+    end = b"$$$$\n"
+    found = data.split(end)
+    return [each + end for each in found[:-1]] + [each for each in found[-1:] if each]
 
 
 def _field(value: object) -> str:

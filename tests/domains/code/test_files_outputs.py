@@ -88,6 +88,7 @@ def test_completions_are_lines_of_json(tmp_path: Path) -> None:
     assert first["prefix"] + first["completion"] == "def f():\n    return 1\n"
     assert "samples" not in first
     assert second["samples"][1] == {"completion": "b", "mean_log_probability": -2.0, "times": 1}
+    assert "sha256" in third.pop("provenance")["seal"]
     assert third == {"id": 2, "prefix": "x" * 9, "completion": None, "suffix": None,
                      "reason": "too long"}  # fmt: skip
 

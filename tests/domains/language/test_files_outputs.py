@@ -71,6 +71,13 @@ ROWS = [
 ]  # fmt: skip
 
 
+def _lines(path: Path) -> list[dict[str, object]]:
+    """The lines without what each says of where it came from."""
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all("sha256" in line.pop("provenance")["seal"] for line in found)
+    return found
+
+
 def test_labels_are_a_table_that_any_program_reads(tmp_path: Path) -> None:
     (path,) = write(tmp_path, "classify", results(tmp_path, "classify", ROWS))
     assert path.name == "labels.csv"
@@ -85,7 +92,7 @@ def test_answers_are_lines_of_json(tmp_path: Path) -> None:
     rows = [{"id": 0, "input": "hi", "output": "\u00fc\n", "valid": True, "ended": "end"}, ROWS[1]]
     rows[1] = {"id": 1, "input": "<b>", "output": None, "valid": False, "reason": "too long"}
     (path,) = write(tmp_path, "generate", results(tmp_path, "generate", rows))
-    assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
+    assert _lines(path) == [
         {"id": 0, "prompt": "hi", "text": "\u00fc\n", "ended": "end"},
         {"id": 1, "prompt": "<b>", "text": None, "reason": "too long"},
     ]
@@ -98,7 +105,7 @@ def test_spans_are_json_lines_and_bio(tmp_path: Path) -> None:
              "unsure": True}, ROWS[1]]  # fmt: skip
     rows[1] = {"id": 1, "input": "<b>", "output": None, "valid": False, "reason": "too long"}
     lines, bio = write(tmp_path, "tag", results(tmp_path, "tag", rows))
-    assert [json.loads(line) for line in lines.read_text().splitlines()] == [
+    assert _lines(lines) == [
         {"id": 0, "text": "in New York.", "spans": [{**spans[0], "probability": 0.25}],
          "unsure": True},
         {"id": 1, "text": "<b>", "spans": None, "reason": "too long"},

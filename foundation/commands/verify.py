@@ -1,0 +1,38 @@
+"""`task=verify`: are these the files that a run wrote? Answered without Hydra."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foundation.errors import Altered, InputError, UnknownName
+
+SETTINGS = ("task.input", "task.record")
+SHOWN = 20
+
+
+def answer(typed: Sequence[str]) -> str:
+    """What was found about the file or folder `task.input`; Altered where it is not the same."""
+    from foundation.trust.verify import verify
+
+    given: dict[str, str] = {}
+    for word in typed:
+        name, _, value = word.partition("=")
+        if name not in SETTINGS:
+            raise UnknownName("setting", name, SETTINGS)
+        given[name] = value
+    if not given.get("task.input"):
+        raise InputError("task=verify needs task.input=<a file or a run folder>")
+    path = Path(given["task.input"]).expanduser()
+    record = given.get("task.record")
+    found = verify(path, Path(record).expanduser() if record else None)
+    wrong = [finding for finding in found if finding.state != "unaltered"]
+    if not wrong:
+        many = f"{len(found):,} files of " if path.is_dir() else ""
+        why = "by its record" if path.is_dir() else f"by {found[0].why}"
+        return f"unaltered: {many}{path}, {why}"
+    if all(finding.state == "unsealed" for finding in wrong):
+        raise InputError(
+            f"not known: {path}: {wrong[0].why}; give its run folder, or task.record=<run folder>"
+        )
+    told = [f"{finding.name} is {finding.state} ({finding.why})" for finding in wrong[:SHOWN]]
+    more = f" and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
+    raise Altered(f"altered: {'; '.join(told)}{more}")
