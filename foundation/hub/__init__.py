@@ -6,6 +6,7 @@
     verify.py       every file of a source is checked
     formats.py      whole safetensors, pickles under any name, configs that ask for code
     digests.py      sha256, remembered while a file is untouched
+    lock.py         a project's foundation.lock
     cache.py        where fetched files live
     redaction.py    no token in any message
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from foundation.errors import SourceError, UnknownName
-from foundation.hub import huggingface, wheel
+from foundation.hub import huggingface, lock, wheel
 from foundation.hub.cache import offline
 from foundation.hub.formats import refuse_remote_code
 from foundation.hub.redaction import redact
@@ -51,15 +52,26 @@ def resolve(
 ) -> Local:
     """Bring `source` here if it is not, verify it and say where it is; see Source for the settings.
 
-    Raises SourceError for what is missing, gated, damaged, changed or unsafe, and UnknownName for
-    a kind of source that does not exist.
+    Raises SourceError for what is missing, gated, damaged, changed or unsafe, Altered for what is
+    not what the project's lock pins, and UnknownName for a kind of source that does not exist.
     """
-    return _resolve(Source(source, revision, sha256 or EMPTY, tuple(allow), weights_only))
+    asked = Source(source, revision, sha256 or EMPTY, tuple(allow), weights_only)
+    found = _resolve(asked)
+    lock.check(asked, found)
+    return found
 
 
-def fetch(sources: Iterable[Source]) -> list[Local]:
-    """Bring all sources here; a fetched file that is damaged is deleted and fetched once more."""
-    return [_fetch(source) for source in sources]
+def fetch(sources: Iterable[Source], *, locked: bool = True) -> list[Local]:
+    """Bring all sources here; a fetched file that is damaged is deleted and fetched once more.
+
+    locked: whether the project's lock is heeded.
+    """
+    found = []
+    for source in sources:
+        found.append(_fetch(source))
+        if locked:
+            lock.check(source, found[-1])
+    return found
 
 
 def _fetch(source: Source) -> Local:
