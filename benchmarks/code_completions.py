@@ -25,8 +25,8 @@ from typing import Any
 
 from benchmarks.record import save
 from foundation import hub, registry
-from foundation.domains.code.metrics import share
 from foundation.hub.gguf import dequantised
+from foundation.intervals import share
 
 MODEL = "code/smollm2-135m"
 Row = Mapping[str, Any]

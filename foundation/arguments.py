@@ -15,7 +15,7 @@ VALUED_FLAGS = ("-c", "--cfg", "-p", "--package", "-i", "--info", *CONFIG_DIR)
 OUR_FLAGS = ("-h", "--help", "--version", "--completion")
 TOP = ("seed", "resume")
 # What these groups take is known by the domain, the model or the trainer, and checked there.
-OPEN = ("task", "model", "recipe", "objective")
+OPEN = ("task", "model", "recipe", "objective", "trust")
 _TYPED = re.compile(r"(?P<sign>\+\+|\+|~)?(?P<key>[\w/@.-]+)=(?P<value>.*)", re.DOTALL)
 _ONE_DEVICE = re.compile(r"cuda:\d+(?:,\d+)*|[a-z]+")
 _NAMES = re.compile(r"[\w./-]+(,[\w./-]+)*")

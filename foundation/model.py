@@ -150,14 +150,17 @@ class Model:
         config: Mapping[str, Any] | None = None,
         stop: Callable[[], int | None] = lambda: None,
         part: Range | None = None,
+        trust: Mapping[str, Any] | None = None,
     ) -> ResultSet:
         """Begin or resume a run of a task; nothing is made before the ResultSet is iterated.
 
         given: the task's settings. seed: 0 to 2**64 - 1. folder: the run folder, a temporary one if
         None. config: recorded beside the settings. stop: asked between steps for a signal's number.
         part: the one range of the requests that is made, left in parts to be joined with others.
+        trust: which screens look at the results, see foundation.trust.screens.chosen.
         """
         from foundation.requests import settings
+        from foundation.trust.screens import chosen
 
         if task in self.domain.tasks and task not in self.spec.tasks:
             can = ", ".join(self.spec.tasks)
@@ -167,12 +170,15 @@ class Model:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, got '{seed}'")
         self._check_deltas()
+        screens = chosen(self.domain, trust or {})
         given = self._with_labels(task, given)
         made = settings(self.domain, task, given)
         if folder is not None:
             self._take_dtype_of(folder)
         self._plan(task, made)
         identity = self._identity(task, given, seed, made)
+        if screens:
+            identity["screens"] = screens
         place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
         span = _span(made, part)
         run = Run(place, {}, identity, span.start, len(span) if span.stop < ENDLESS else None)
@@ -181,7 +187,15 @@ class Model:
             run.columns = self._columns(made)
         return ResultSet(
             run=run,
-            begin=partial(self._stream, task=task, settings=made, seed=seed, stop=stop, span=span),
+            begin=partial(
+                self._stream,
+                task=task,
+                settings=made,
+                seed=seed,
+                stop=stop,
+                span=span,
+                screens=screens,
+            ),
             total=run.total,
             finish=partial(
                 self._finish, task=task, settings=made, config=config or {}, part=part, span=span
@@ -253,8 +267,15 @@ class Model:
         if task.startswith("_") or task not in self.spec.tasks:
             raise AttributeError(f"{type(self).__name__} '{self.spec.name}' has no task '{task}'")
 
-        def call(*, seed: int = 0, folder: str | Path | None = None, **given: Any) -> ResultSet:
-            return self.results(task, given, seed=seed, folder=Path(folder) if folder else None)
+        def call(
+            *,
+            seed: int = 0,
+            folder: str | Path | None = None,
+            trust: Mapping[str, Any] | None = None,
+            **given: Any,
+        ) -> ResultSet:
+            place = Path(folder) if folder else None
+            return self.results(task, given, seed=seed, folder=place, trust=trust)
 
         return call
 
@@ -329,6 +350,7 @@ class Model:
         seed: int,
         stop: Callable[[], int | None],
         span: range,
+        screens: Mapping[str, Mapping[str, Any]],
     ) -> Iterator[Result]:
         def stopping() -> bool:
             results.stopped = results.stopped or stop()
@@ -341,7 +363,7 @@ class Model:
         items = (i for i in settings.requests(span.start, end) if i.id not in run.done)
         asked = self._batch(settings)
         batch = min(asked, self.plan.rows) if self.plan else asked
-        work = Work(task, settings.checks, batch, seed, run.folder)
+        work = Work(task, settings.checks, batch, seed, run.folder, screens=screens)
         if self.engine is None:
             yield from self.answers(work, items, stopping, results.events, results.cancelled)
             return
@@ -367,7 +389,9 @@ class Model:
         """Results of items as they are done, checked and with what is too heavy kept as files."""
         from foundation.checking import Checker
         from foundation.stream import Stream
+        from foundation.trust.screens import Screening
 
+        screening = Screening(self.domain, work.screens)
         common = self._common(work)
         check = self.domain.tasks[work.task].check
         checker = Checker(check, work.checks, work.checkers, common)
@@ -385,6 +409,7 @@ class Model:
             began, count = time.perf_counter(), 0
             for result in checker.results(stream.outputs(items)):
                 count += 1
+                result = screening(result)
                 yield result if keep is None else keep(work.folder, result)
                 if self._lease is not None and count == work.batch:
                     self._lease.settle()

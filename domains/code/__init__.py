@@ -31,6 +31,11 @@ DOMAIN = Domain(
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
+    screens={
+        "secrets": f"{_HERE}.secrets:Secrets",
+        "dangerous": f"{_HERE}.dangerous:Dangerous",
+        "verbatim": f"{_HERE}.verbatim:Verbatim",
+    },
     suites={
         "humaneval": f"{_HERE}.suite:complete",
         "humaneval-infilling": f"{_HERE}.suite:infill",

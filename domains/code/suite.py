@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from foundation import hub
-from foundation.domains.code.metrics import pass_at, share
+from foundation.domains.code.metrics import pass_at
 from foundation.domains.code.sandbox import Verdict, judge, run
 from foundation.durable import write_text
 from foundation.errors import SourceError
+from foundation.intervals import share
 from foundation.model import Model
 from foundation.record import cores
 from foundation.sources import source

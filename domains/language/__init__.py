@@ -11,11 +11,17 @@ DOMAIN = Domain(
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
+    screens={
+        "personal": f"{_HERE}.personal:Personal",
+        "profanity": f"{_HERE}.profanity:Profanity",
+    },
     suites={
         "banking77": f"{_HERE}.suite:run",
         "snips": f"{_HERE}.suite:run",
         "snips-slots": f"{_HERE}.slots_suite:run",
         "calibration": f"{_HERE}.suite:calibration",
+        "hate": f"{_HERE}.hate_suite:run",
+        "bias": f"{_HERE}.bias_suite:run",
     },
     tasks={
         "generate": Task(

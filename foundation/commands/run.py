@@ -37,6 +37,7 @@ def run(job: Job) -> str:
                 config=job.config,
                 stop=stop,
                 part=chosen(job.group("engine")),
+                trust=job.group("trust"),
             )
             with closing(results.run):
                 if results.run.finished:

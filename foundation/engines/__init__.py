@@ -31,6 +31,7 @@ class Work:
 
     checks: the columns wanted, None for all. batch: rows of a batch. folder: the run's, for what is
     too heavy for a table. checkers: processes that check beside the model; 0 checks in its own.
+    screens: see foundation.trust.screens.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Work:
     seed: int
     folder: Path
     checkers: int = field(default_factory=cores)
+    screens: "Mapping[str, Mapping[str, Any]]" = field(default_factory=dict)
 
     def on(self, share: int) -> "Work":
         """The same for a worker on a share of the cores: with one core it checks what it makes."""

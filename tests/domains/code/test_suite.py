@@ -16,8 +16,9 @@ from scipy.stats import binomtest
 
 from foundation.adapter import Placement
 from foundation.domains.code import suite
-from foundation.domains.code.metrics import pass_at, share, wilson
+from foundation.domains.code.metrics import pass_at
 from foundation.errors import InputError, SourceError
+from foundation.intervals import share, wilson
 from foundation.model import Model
 from foundation.spec import ModelSpec
 
