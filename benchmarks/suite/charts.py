@@ -19,15 +19,19 @@ def ratios(rows: "Sequence[Row]") -> str:
     """Each ratio with its interval, on a logarithmic axis; 1 is where both take the same."""
     if not rows:
         return ""
-    with _figure(9, 1.2 + 0.42 * len(rows)) as (figure, axes):
+    with _figure(6, 1 + 0.5 * len(rows)) as (figure, axes):
         for place, row in enumerate(reversed(rows)):
             middle, low, high = row.interval or (1.0, 1.0, 1.0)
             colour = ACCENTS[row.verdict.state]
             axes.plot([low, high], [place, place], color=colour, linewidth=3)
-            axes.plot([middle], [place], "o", color=colour, markersize=7)
-        axes.axvline(1, color=INK, linewidth=1)
+            axes.plot([middle], [place], "o", color=colour, markersize=6)
+            words, across = row.what.replace("`", ""), axes.get_yaxis_transform()
+            axes.text(0, place + 0.32, words, transform=across, fontsize=11, va="center")
+        axes.axvline(1, color=INK, linewidth=1, linestyle=":")
         axes.set_xscale("log")
-        axes.set_yticks(range(len(rows)), [_wrapped(row.what) for row in reversed(rows)])
+        axes.set_yticks([])
+        axes.set_ylim(-0.5, len(rows) - 0.3)
+        axes.spines["left"].set_visible(False)
         axes.set_xlabel("times (1: both take the same)")
         _ticks(axes, [0.5, 0.7, 1, 1.4, 2, 3, 5, 10])
         return _svg(figure, "Ratios with 95 % intervals, the numbers of the table below")
@@ -37,11 +41,11 @@ def growth(grown: "Sequence[Grown]") -> str:
     """Each measure over the work, both relative to the least work."""
     if not grown:
         return ""
-    with _figure(9, 4.5) as (figure, axes):
+    with _figure(6, 5.5) as (figure, axes):
         for each, mark in zip(grown, "osv^D<>phX*" * 9, strict=False):
             work = [size / each.work[0] for size in each.work]
             took = [value / each.usual[0] for value in each.usual]
-            label = f"{_wrapped(each.title)}: {each.measure}"
+            label = f"{each.title}: {each.measure}".replace("`", "")
             axes.plot(work, took, marker=mark, label=label)
         axes.plot([1, 16], [1, 16], color=INK, linestyle=":", label="as much as the work")
         axes.set_xscale("log", base=2)
@@ -49,7 +53,7 @@ def growth(grown: "Sequence[Grown]") -> str:
         axes.set_xlabel("work, times the least")
         axes.set_ylabel("times the least")
         _ticks(axes, [1, 4, 16], both=True)
-        axes.legend(frameon=False, fontsize=9, labelcolor=INK, bbox_to_anchor=(1.02, 1), loc=2)
+        figure.legend(frameon=False, fontsize=9, labelcolor=INK, loc="outside lower left")
         return _svg(figure, "Growth of time and memory with the work; the table has the exponents")
 
 
@@ -89,7 +93,3 @@ def _svg(figure: Any, title: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
 
 
-def _wrapped(text: str, wide: int = 46) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text.replace("`", ""), wide)[:2])

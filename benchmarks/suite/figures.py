@@ -169,9 +169,12 @@ def _metric(case: Case, shown: Mapping[str, Any], record: Mapping[str, Any]) -> 
 
 
 def _better(bounds: tuple[float, float, float, float], high: bool) -> Verdict:
-    """Of ours (low, high) and another (low, high): who is better beyond both intervals."""
+    """Of ours (low, high) and another (low, high): who is better beyond both intervals.
+
+    Two numbers without intervals cannot be told apart.
+    """
     low, top, other_low, other_top = bounds
-    if low > other_top or top < other_low:
+    if low < top and (low > other_top or top < other_low):
         ours = (low > other_top) == high
         return Verdict("ours is better", GOOD) if ours else Verdict("ours is worse", BAD)
     return Verdict("cannot tell", UNSURE)
@@ -225,10 +228,10 @@ def spread(middle: float, low: float, high: float, digits: int = 3) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """So many decimals below 1, as many figures above; thousands are marked."""
+    """So many decimals up to 1.1, as many figures above; thousands are marked."""
     if value == 0 or abs(value) < 1e-4:
         return f"{value:.2g}"
-    if abs(value) <= 1:
+    if abs(value) < 1.1:
         return f"{value:.{digits}f}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 

@@ -80,6 +80,12 @@ def test_a_metric_is_held_against_its_baseline(tmp_path, other, better, word):
     assert row.beside[0].verdict.word == word
 
 
+def test_two_numbers_without_intervals_cannot_be_told_apart(tmp_path):
+    shown = {"what": "w", "metric": "ours", "beside": {"base": "base"}}
+    (row,) = _rows(tmp_path, {"ours": {"mean": 0.9}, "base": {"mean": 0.8}}, shown)
+    assert row.beside[0].verdict.word == "cannot tell"
+
+
 def test_a_paired_gain_decides_where_there_is_one(tmp_path):
     wide = {"mean": 0.5, "low": 0.1, "high": 0.9}
     record = {"ours": wide, "base": wide, "gain": {"mean": 0.02, "low": 0.01, "high": 0.03}}
