@@ -76,7 +76,17 @@ def told(samples: Sequence[Sample], pairs: int) -> dict[str, Any]:
         found["calm_pairs"] = {"says": "cannot tell"}
     else:
         found["calm_pairs"] = _said(compare(samples, "second", "first", "seconds"))
-    return {**found, "counted": counted, "run": len(samples) // 2}
+    raw = [[_short(s.value("seconds")), _short(s.value("processor"))] for s in _in_order(samples)]
+    return {**found, "counted": counted, "run": len(samples) // 2, "seconds_processor": raw}
+
+
+def _in_order(samples: Sequence[Sample]) -> list[Sample]:
+    """Pair by pair, `first` before `second`."""
+    return sorted(samples, key=lambda sample: (sample.pair, sample.side))
+
+
+def _short(seconds: float) -> float:
+    return round(seconds, 5)
 
 
 def _said(found: Ratio) -> dict[str, Any]:

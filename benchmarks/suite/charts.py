@@ -91,5 +91,3 @@ def _svg(figure: Any, title: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' width="[^"]+pt"| height="[^"]+pt"', "", svg, count=2)
     return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
-
-

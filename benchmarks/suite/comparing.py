@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.interval import LEVEL, Ratio
+from benchmarks.suite.running import DISTURBED
 from foundation.errors import InputError
+
+UNTOLD = "cannot tell (a record was disturbed)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def _changes(
         one, two = kind(first), kind(second)
         for name in [*one, *(name for name in two if name not in one)]:
             if name not in two or name not in one:
-                yield Change(record, name, "gone" if name in one else "new")
+                lacking = second if name in one else first
+                left = "gone" if name in one else "new"
+                yield Change(record, name, UNTOLD if _disturbed(lacking, name) else left)
             elif kind is _ratios:
                 yield _of_ratios(record, name, one[name], two[name], margin)
             else:
@@ -77,8 +82,8 @@ def _of_ratios(record: str, name: str, first: Any, second: Any, margin: float) -
     """Welch's interval of the difference of the logarithms' means."""
     from scipy.stats import t
 
-    if "cannot tell: others disturbed" in first["told"] + second["told"]:
-        return Change(record, name, "cannot tell (a record was disturbed)")
+    if DISTURBED in first["told"] + second["told"]:
+        return Change(record, name, UNTOLD)
     one, two = first["ratio"], second["ratio"]
     parts = [each.error**2 for each in (one, two)]
     error = math.sqrt(sum(parts))
@@ -111,6 +116,11 @@ def _ratios(record: Mapping[str, Any]) -> dict[str, Any]:
             answer = told.get(name, "") if isinstance(told, Mapping) else ""
             found[before + name] = {"ratio": Ratio(**values), "told": answer}
     return found
+
+
+def _disturbed(record: Mapping[str, Any], name: str) -> bool:
+    told = record.get("answers", {})
+    return isinstance(told, Mapping) and DISTURBED in told.get(name, "")
 
 
 def _metrics(record: Mapping[str, Any]) -> dict[str, Any]:

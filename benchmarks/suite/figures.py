@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.interval import Ratio
 from benchmarks.record import RESULTS
 from benchmarks.suite.cases import Case
+from benchmarks.suite.running import DISTURBED
 
 GOOD, BAD, UNSURE, PLAIN = "good", "bad", "unsure", "plain"
 
@@ -111,7 +112,7 @@ def _ratio(case: Case, shown: Mapping[str, Any], record: Mapping[str, Any]) -> d
     values = at(record, shown["ratio"])
     found = Ratio(**{key: values[key] for key in Ratio.__dataclass_fields__})
     told = record.get("answers", {})
-    disturbed = "cannot tell: others" in str(told.get(shown["ratio"].rsplit(" > ", 1)[-1], ""))
+    disturbed = DISTURBED in str(told.get(shown["ratio"].rsplit(" > ", 1)[-1], ""))
     claim, most = shown.get("claim"), shown.get("at_most")
     target = f"at least {claim:g}" if claim else f"at most {most:g}" if most else ""
     verdict = Verdict("cannot tell", UNSURE) if disturbed else _of_ratio(found, claim, most, case)

@@ -22,12 +22,17 @@ WIDE = 1000
 
 
 @dataclass(frozen=True)
-class Memory:
-    """The median peak of a side's process tree, in MiB."""
+class Run:
+    """Medians of a side: peak of its process tree in MiB, seconds of all of it, of its processors,
+    and to its first result (None where it does not report that).
+    """
 
     record: str
     side: str
     mib: float
+    wall: float
+    processor: float
+    first: float | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def contents(results: Path) -> dict[str, Any]:
         "lost": [row for row in found if row.lost],
         "ratios": ratios,
         "ratio_chart": charts.ratios([row for row in ratios if row.interval]),
-        "memory": [each for name, body in records.items() for each in _memory(name, body)],
+        "runs": [each for name, body in records.items() for each in _runs(name, body)],
         "growth": grown,
         "growth_chart": charts.growth(grown),
         "pictures": list(_pictures()),
@@ -102,15 +107,19 @@ def _files(results: Path) -> list[Path]:
     return [path for path in sorted(results.glob("*.json")) if path.stem != peers.RECORD]
 
 
-def _memory(name: str, record: Mapping[str, Any]) -> Iterator[Memory]:
-    """Of every side in a record whose memory was watched."""
+def _runs(name: str, record: Mapping[str, Any]) -> Iterator[Run]:
+    """Every side in a record that was run as a process of its own."""
     inner = {f"{name}, {case}": body for case, body in record.get("cases", {}).items()}
     for title, part in {name: record, **inner}.items():
-        seen: dict[str, list[int]] = {}
+        seen: dict[str, list[Mapping[str, Any]]] = {}
         for sample in part.get("samples", []):
             if sample["usage"].get("memory") and not sample.get("disturbed"):
-                seen.setdefault(sample["side"], []).append(sample["usage"]["memory"])
-        yield from (Memory(title, side, median(peaks) / 2**20) for side, peaks in seen.items())
+                seen.setdefault(sample["side"], []).append(sample["usage"])
+        for side, usages in seen.items():
+            usual = {key: median(u[key] for u in usages) for key in ("memory", "wall", "cpu")}
+            firsts = [u["report"]["first_result"] for u in usages if "first_result" in u["report"]]
+            first = median(firsts) if firsts else None
+            yield Run(title, side, usual["memory"] / 2**20, usual["wall"], usual["cpu"], first)
 
 
 def _grown(case: Case, results: Path) -> Iterator[Grown]:

@@ -19,6 +19,8 @@ from benchmarks.suite.cases import Case, SideSpec, missing, words
 from foundation.errors import InputError
 
 DOUBLE = str(ROOT / "benchmarks" / "double")
+DISTURBED = "cannot tell: others disturbed"
+SAYS = {"above": "more", "below": "less", "same": "the same", "cannot tell": "cannot tell"}
 Say = Callable[[str], None]
 
 
@@ -73,25 +75,15 @@ def _evaluate(case: Case, known: Mapping[str, Any], options: Options) -> Outcome
 
 
 def _sides(case: Case, known: Mapping[str, Any], options: Options) -> Outcome:
-    refused: dict[str, str] = {}
-    sides = []
-    for name, spec in case.sides.items():
-        try:
-            sides.append(_side(name, spec, known))
-        except InputError as error:
-            refused[name] = str(error)
+    sides, refused = _ready(case, known)
     if case.setup:
         measure(words(case.setup, known), _environment(), timeout=case.timeout)
-    lines = [f"{case.name}: {name} is left out: {why}" for name, why in refused.items()]
-    samples, found = [], {}
     pairs = options.pairs or case.pairs
     with devices() as seen:
         calm = Calm(repeats=case.repeats, devices=seen)
-        if len(sides) > 1:
-            samples = run(
-                sides, pairs, warmups=case.warmups, timeout=case.timeout, say=options.say, calm=calm
-            )
-            found = ratios(case, samples)
+        how = {"warmups": case.warmups, "timeout": case.timeout, "say": options.say, "calm": calm}
+        samples = run(sides, pairs, **how) if len(sides) > 1 else []
+    found = ratios(case, samples)
     told = answers(case, samples, found, pairs)
     body = described(
         sides, samples, found, case=_about(case), refused=refused, answers=told,
@@ -104,8 +96,20 @@ def _sides(case: Case, known: Mapping[str, Any], options: Options) -> Outcome:
     if case.growth:
         body["growth"] = grown = growth.measured(case, case.growth, known, _side, options.say)
         told |= {f"growth of {name}": growth.says(name, each) for name, each in grown.items()}
+    lines = [f"{case.name}: {name} is left out: {why}" for name, why in refused.items()]
     lines += [f"{case.name}: {text}" for text in told.values()]
     return Outcome(case.name, lines, save(case.record, body, options.out))
+
+
+def _ready(case: Case, known: Mapping[str, Any]) -> tuple[list[Side], dict[str, str]]:
+    """The sides that can be run, and why the others cannot."""
+    sides, refused = [], {}
+    for name, spec in case.sides.items():
+        try:
+            sides.append(_side(name, spec, known))
+        except InputError as error:
+            refused[name] = str(error)
+    return sides, refused
 
 
 def _side(name: str, spec: SideSpec, known: Mapping[str, Any]) -> Side:
@@ -117,6 +121,7 @@ def _side(name: str, spec: SideSpec, known: Mapping[str, Any]) -> Side:
         environment["PYTHONPATH"] = None
     if spec.commit:
         environment["PYTHONPATH"] = f"{commits.checkout(spec.commit)}:{DOUBLE}"
+        environment["PYTHONSAFEPATH"] = "1"  # or the working directory, our own tree, comes first
     return Side(name, words(spec.command, known, python), environment)
 
 
@@ -126,16 +131,13 @@ def _environment() -> dict[str, str | None]:
 
 def ratios(case: Case, samples: Sequence[Sample]) -> dict[str, Ratio]:
     """`measure: other/ours` -> what the other takes over what ours takes, where two pairs count."""
-    names = dict.fromkeys(sample.side for sample in samples)
     found = {}
-    for measure_ in case.measures:
-        for other in names:
-            if other == case.ours:
-                continue
-            with suppress(ValueError, KeyError):  # too few pairs, or a side that does not report it
-                found[f"{measure_}: {other}/{case.ours}"] = compare(
-                    samples, other, case.ours, measure_
-                )
+    for name, (measured, other) in _names(case, samples).items():
+        try:
+            with suppress(ValueError):  # fewer than two pairs
+                found[name] = compare(samples, other, case.ours, measured)
+        except KeyError as error:
+            raise InputError(f"{other} or {case.ours} does not report {error}") from error
     return found
 
 
@@ -145,19 +147,25 @@ def answers(
     """Each ratio in a line; "cannot tell" where too few pairs were left undisturbed."""
     counted = len({sample.pair for sample in samples if not sample.disturbed})
     told = {}
-    for name, each in found.items():
-        claim = case.claims.get(name.split(":", 1)[0])
+    for name, (measured, _) in _names(case, samples).items():
         if counted < pairs:
-            told[name] = f"{name}: cannot tell: others disturbed all but {counted} of {pairs} pairs"
-        elif claim is None:
-            words_ = {"above": "more than", "below": "less than", "same": "the same as"}
-            answer = words_.get(each.differs(case.margin), "cannot tell")
-            told[name] = f"{line(name, each).rsplit(': ', 1)[0]}: {answer}"
+            told[name] = f"{name}: {DISTURBED} all but {counted} of {pairs} pairs"
+        elif measured in case.claims:
+            told[name] = line(name, found[name], case.claims[measured])
         else:
-            told[name] = line(name, each, claim)
-    if samples and not found:
-        told["disturbed"] = f"cannot tell: others disturbed all but {counted} of {pairs} pairs"
+            shown = line(name, found[name]).rsplit(": ", 1)[0]
+            told[name] = f"{shown}: {SAYS[found[name].differs(case.margin)]}"
     return told
+
+
+def _names(case: Case, samples: Sequence[Sample]) -> dict[str, tuple[str, str]]:
+    """The name of each ratio -> its measure and the side that is not ours."""
+    others = dict.fromkeys(sample.side for sample in samples if sample.side != case.ours)
+    return {
+        f"{measured}: {other}/{case.ours}": (measured, other)
+        for measured in case.measures
+        for other in others
+    }
 
 
 def usual(samples: Sequence[Sample], side: str) -> dict[str, float]:

@@ -46,6 +46,15 @@ def test_a_disturbed_record_tells_nothing(two):
     assert _says(two)[("x", "wall: a/b")].startswith("cannot tell")
 
 
+def test_a_ratio_that_a_disturbed_record_lacks_is_not_gone(two):
+    _record(two[0], "x", 2.0), _record(two[1], "x", 2.0)
+    body = json.loads((two[1] / "x.json").read_text())
+    body["answers"] = {"wall: a/b": "wall: a/b: cannot tell: others disturbed all but 0 of 6 pairs"}
+    (two[1] / "x.json").write_text(json.dumps(body | {"ratios": {}}))
+    assert _says(two)[("x", "wall: a/b")].startswith("cannot tell")
+    assert answer({"compare": [*map(str, two)], "margin": 0.01, "gate": 0.05}) == 0
+
+
 def test_records_that_only_one_side_has(two):
     _record(two[0], "gone", 2.0), _record(two[1], "new", 2.0)
     assert _says(two) == {("gone", "record"): "gone", ("new", "record"): "new"}

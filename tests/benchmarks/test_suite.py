@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmarks.pairs import Sample
-from benchmarks.process import Usage
+from benchmarks.process import Usage, measure
 from benchmarks.suite import commits, growth, peers, running
 from benchmarks.suite.cases import SideSpec, case, missing, words
 from benchmarks.suite.catalogue import every
@@ -184,7 +184,10 @@ def test_another_commit_is_a_side(tmp_path):
         commits.checkout("nothing", tmp_path, tmp_path / "kept")
 
 
-def test_a_side_of_another_commit_imports_that_code(monkeypatch):
-    monkeypatch.setattr(commits, "checkout", lambda commit: f"/kept/{commit}")
-    side = running._side("then", SideSpec("{python} -c pass", commit="abc"), {})
-    assert side.environment["PYTHONPATH"].startswith("/kept/abc:")
+def test_a_side_of_another_commit_imports_that_code(monkeypatch, tmp_path):
+    (tmp_path / "foundation").mkdir()
+    (tmp_path / "foundation" / "__init__.py").write_text("WHEN = 'then'")
+    monkeypatch.setattr(commits, "checkout", lambda commit: tmp_path)
+    command = "{python} -c 'import foundation, json; print(json.dumps({\"is\": foundation.WHEN}))'"
+    side = running._side("then", SideSpec(command, commit="abc"), {})
+    assert measure(side.command, side.environment).report == {"is": "then"}
