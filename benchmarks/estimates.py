@@ -74,6 +74,7 @@ def geometries() -> list[Geometry]:
                  {**square(512), "steps": 1}, 1, "bfloat16", {"scale": 1.0}),
         Geometry("geospatial f32", "geospatial/starter", "embed", {"side": 1024}, 64, "float32",
                  {"width": 384, "layers": 12, "heads": 6}),
+        Geometry("geospatial starter f32", "geospatial/starter", "embed", {"side": 3000}, 64),
         Geometry("geospatial bf16", "geospatial/starter", "embed", {"side": 2048}, 64, "bfloat16",
                  {"width": 768, "layers": 12, "heads": 12}),
     ]  # fmt: skip
@@ -118,10 +119,10 @@ def measured(geometry: Geometry, folder: Path) -> dict[str, Any]:
         "batch": geometry.batch,
         "dtype": geometry.dtype,
         "parameters": known.parameters,
-        "estimated": cost.peak(geometry.batch),
+        "estimated": cost.resident(geometry.batch),
         "weights": cost.weights,
         "measured": peak,
-        "ratio": round(cost.peak(geometry.batch) / peak, 3),
+        "ratio": round(cost.resident(geometry.batch) / peak, 3),
     }
 
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class Cost:
     """What a model needs, in bytes, and with a request what that one adds.
 
-    weights: held while it is loaded. loading: beyond them while it is being loaded. fixed: beyond
-    them while it runs, whatever the batch, such as the pass of a fixed size. memory: of a request
-    while it runs; most: of all requests of a batch together, where a pass is cut to a size.
+    weights: held while it is loaded. mapped: files that are in the host's memory beside them while
+    they are read, which the system takes back where memory is short. fixed: beyond the weights
+    while it runs, whatever the batch, such as the pass of a fixed size. memory: of a request while
+    it runs; most: of all requests of a batch together, where a pass is cut to a size.
     size: of a request, which sorts them into batches of like length.
     work: floating-point operations of a request; 0: not known.
     """
@@ -30,14 +31,18 @@ class Cost:
     memory: int = 0
     size: int = 1
     fixed: int = 0
-    loading: int = 0
+    mapped: int = 0
     most: int | None = None
     work: float = 0.0
 
     def peak(self, batch: int) -> int:
         """The most that is held at once, with a batch of such requests."""
         rows = batch * self.memory if self.most is None else min(batch * self.memory, self.most)
-        return self.weights + max(self.loading, self.fixed + rows)
+        return self.weights + self.fixed + rows
+
+    def resident(self, batch: int) -> int:
+        """The most that a process is seen to hold at once where memory is not short."""
+        return max(self.peak(batch), self.weights + self.mapped)
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,18 @@ def pack(model: Any) -> Any:
     """
     from transformers.pytorch_utils import Conv1D
 
-    for parent in list(model.modules()):
+    plain = (nn.Linear, Conv1D)
+    # The linear layers themselves are not kept: each is given up as soon as it is packed.
+    for parent in [module for module in model.modules() if type(module) not in plain]:
         for name, layer in list(parent.named_children()):
-            if type(layer) not in (nn.Linear, Conv1D) or not packs(layer.weight):
+            if type(layer) not in plain or not packs(layer.weight):
                 continue
             weight = layer.weight.t() if type(layer) is Conv1D else layer.weight
             bias = None if layer.bias is None else layer.bias.detach()
             setattr(parent, name, PackedLinear(weight.detach(), bias))
+    for weight in model.parameters():
+        if weight.device.type == "cpu":
+            weight.data = weight.data.clone()  # a view of the mapped file holds all of it in memory
     return model
 
 

@@ -66,18 +66,28 @@ class RasterEmbedder:
 
     @classmethod
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
-        """Of one pass of windows, whose number is fixed, and of the windows that wait."""
+        """Of one pass of windows, whose number is fixed, of windows that wait, and of writing."""
+        from foundation.domains.geospatial.needs import writing
+        from foundation.placement.geometry import mapped
+
         told = {"patch_size": 8, **spec.options, **config(spec)}
         side, dates = int(told.get("side", SIDE)), int(spec.options.get("dates", 1))
         width = int(told.get("width") or told.get("hidden_size") or WIDTH)
-        places = dates * (side // int(told.get("patch") or told["patch_size"])) ** 2
+        patch = int(told.get("patch") or told["patch_size"])
+        places = dates * (side // patch) ** 2
         parameters = spec.parameters or 0
         states = 4 * PASS["cpu"] * (places + 1) * width * WIDE
         mixed = 2 * parameters if spec.dtype == "bfloat16" else 0
         bands = len(spec.options.get("bands") or getattr(request, "bands", None) or ()) or BANDS
         waiting = 4 * dates * side**2 * bands + 4 * width * places
         work = 2.0 * parameters * places
-        return Cost(weights=4 * parameters, fixed=states + mixed, memory=waiting, work=work)
+        return Cost(
+            weights=4 * parameters,
+            mapped=mapped(spec),
+            fixed=states + mixed + writing(request, patch, width),
+            memory=waiting,
+            work=work,
+        )
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

@@ -46,6 +46,7 @@ class TextToImage:
     def cost(cls, spec: ModelSpec, request: Any = None) -> Cost:
         """Of drawing a picture and, the most of it, of decoding it into pixels."""
         from foundation.domains.image.needs import drawing, operations
+        from foundation.placement.geometry import mapped
 
         options, size = spec.options, SIZES.get(spec.dtype, 4)
         width = getattr(request, "width", None) or options.get("width", 512)
@@ -54,6 +55,7 @@ class TextToImage:
         parameters = spec.parameters or 0
         return Cost(
             weights=size * parameters,
+            mapped=mapped(spec),
             memory=drawing(spec, width * height, size),
             work=steps * operations(spec, width * height, parameters),
         )

@@ -8,7 +8,7 @@ from foundation.spec import ModelSpec
 
 DECODING = 3.5
 """Tensors of the autoencoder's widest layers at full size that are held at once, about."""
-STEPPING = 24
+STEPPING = 36
 """Tensors of the denoiser's first layers, or of a transformer's block, that are held at once."""
 PIXEL = 3 * 4 * 3
 """Bytes of a pixel as float32, twice, and as a picture."""

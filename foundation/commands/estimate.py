@@ -114,7 +114,7 @@ def told(made: Estimate, price: float | None = None) -> str:
         ("what", "how much", "notes"),
         ("disk", "unknown" if made.disk is None else shown(made.disk), here),
         ("weights", shown(made.weights), f"{(made.parameters or 0) / 1e6:,.1f} M in {made.dtype}"),
-        ("while loading", shown(made.loading), "beyond the weights"),
+        ("while loading", shown(made.mapped), "mapped files, given back where memory is short"),
         ("while running", shown(made.batch), f"beyond the weights, a batch of {made.rows}"),
         ("peak", shown(made.peak), f"of {shown(made.room)} of {made.device}"),
         ("host memory", shown(made.host), "with Python and torch"),

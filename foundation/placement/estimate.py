@@ -26,7 +26,8 @@ class Estimate:
     """Bytes, and seconds where they can be told.
 
     disk: of all the model's files, None where not known; here: whether they are on this machine.
-    weights, loading, batch: of the device. peak: the most of it at once. host: of the machine.
+    weights, batch: of the device. peak: the most of it at once. host: of the machine. mapped: of
+    files while they are read, which need not stay in memory.
     seconds: of 1,000 results; basis: how that is known. room: what the device can give.
     """
 
@@ -39,7 +40,7 @@ class Estimate:
     here: bool
     parameters: int | None
     weights: int
-    loading: int
+    mapped: int
     batch: int
     peak: int
     host: int
@@ -73,7 +74,7 @@ def costs(spec: ModelSpec, adapter: type[Adapter], items: Iterable[Item]) -> Cos
         memory=max(cost.memory for cost in found),
         size=max(cost.size for cost in found),
         fixed=max(cost.fixed for cost in found),
-        loading=max(cost.loading for cost in found),
+        mapped=max(cost.mapped for cost in found),
         most=max(mosts) if mosts else None,
         work=sum(cost.work for cost in found) / len(found),
     )
@@ -102,7 +103,7 @@ def estimate(
     seconds, basis = calibration.seconds(
         machine, spec.name, task, device.kind, placement.dtype, rows, cost.work
     )
-    host = PROCESS + (cost.peak(rows) if device.kind == "cpu" else cost.weights + cost.loading)
+    host = PROCESS + (cost.resident(rows) if device.kind == "cpu" else cost.mapped or cost.weights)
     made = Estimate(
         model=spec.name,
         task=task,
@@ -113,7 +114,7 @@ def estimate(
         here=bool(known.facts.get("here")),
         parameters=known.parameters,
         weights=cost.weights,
-        loading=cost.loading,
+        mapped=cost.mapped,
         batch=cost.peak(rows) - cost.weights,
         peak=peak,
         host=host,

@@ -20,8 +20,8 @@ LOGITS = 4
 """Copies of a row's logits while a token is chosen."""
 TOGETHER = 512
 """Tokens that pass at once, of short texts together."""
-CHARACTERS = 3
-"""Of a token, at least, in what people write."""
+CHARACTERS = 4
+"""Of a token, about, in what people write."""
 NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
     "width": ("hidden_size", "n_embd", "d_model"),
@@ -51,7 +51,7 @@ class Geometry:
 
     def activations(self, tokens: int, size: int) -> int:
         """Bytes of the states of so many tokens in one layer, the widest at once."""
-        return tokens * size * (36 * self.width + 18 * self.hidden) // 5
+        return tokens * size * (8 * self.width + 4 * self.hidden)
 
 
 USUAL = Geometry(
@@ -73,6 +73,11 @@ def geometry(config: Mapping[str, Any]) -> Geometry | None:
     keys = text.get("num_key_value_heads") or found["heads"]
     hidden = found.pop("hidden") or 4 * found["width"]
     return Geometry(key_heads=keys, head=head, hidden=hidden, **found)
+
+
+def mapped(spec: ModelSpec) -> int:
+    """Bytes of the files that the weights are read from."""
+    return int(spec.facts.get("bytes") or SIZES.get(spec.dtype, 4) * (spec.parameters or 0))
 
 
 def reading_cost(spec: ModelSpec, tokens: int, together: int = TOGETHER) -> Cost:
@@ -128,7 +133,15 @@ def causal_cost(spec: ModelSpec, text: str | None, prompt: str, new: int) -> Cos
     given = prompt if text is None else text
     tokens = len(given) // CHARACTERS + 1
     cost = writing_cost(spec, tokens, new) if text is None else scoring_cost(spec, tokens)
-    return replace(cost, size=len(given) + 1)
+    return replace(cost, mapped=mapped(spec) + _told_twice(spec), size=len(given) + 1)
+
+
+def _told_twice(spec: ModelSpec) -> int:
+    """Bytes of an embedding that is the logits' layer, too: on a CPU that one is packed apart."""
+    shape = geometry(config(spec))
+    if shape is None or spec.bits or not config(spec).get("tie_word_embeddings", True):
+        return 0
+    return SIZES.get(spec.dtype, 4) * shape.vocabulary * shape.width
 
 
 def _weights(spec: ModelSpec, shape: Geometry) -> int:

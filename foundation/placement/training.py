@@ -71,7 +71,7 @@ def estimate_training(
         here=True,
         parameters=sum(p.numel() for p in tunable.module().parameters()),
         weights=weights,
-        loading=0,
+        mapped=0,
         batch=peak - extra - weights,
         peak=peak,
         host=PROCESS + (peak if device.kind == "cpu" else weights),
