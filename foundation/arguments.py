@@ -58,13 +58,28 @@ def remembered(arguments: Sequence[str]) -> list[str]:
         if argument.startswith("resume="):
             path = Path(argument.removeprefix("resume=")) / "overrides.json"
             if path.is_file():
-                before: list[str] = json.loads(path.read_text(encoding="utf-8"))
-                return [*before, *arguments]
+                return [*_read(path), *arguments]
     return list(arguments)
 
 
+def _read(path: Path) -> list[str]:
+    """What a run folder remembers; InputError where no run of ours can have written it."""
+    from foundation.trust.configs import check_remembered
+
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: repeat what was typed, without it") from error
+    if not isinstance(before, list):
+        raise InputError(f"{path} is no list of settings: repeat what was typed, without it")
+    check_remembered(before, path)
+    return before
+
+
 def config_dirs(arguments: Sequence[str]) -> list[str]:
-    """Folders of configuration that the user adds with -cd or --config-dir."""
+    """Folders of configuration that the user adds with -cd or --config-dir; see trust/configs."""
+    from foundation.trust.configs import check_folder
+
     found = []
     for flag, value in itertools.pairwise([*arguments, ""]):
         if flag in CONFIG_DIR:
@@ -74,6 +89,7 @@ def config_dirs(arguments: Sequence[str]) -> list[str]:
     for folder in found:
         if not Path(folder).is_dir():
             raise InputError(f"--config-dir: there is no folder {folder}")
+        check_folder(Path(folder))
     return found
 
 

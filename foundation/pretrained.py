@@ -31,6 +31,7 @@ def read_model(
     is not used, and models are published without one.
     """
     import transformers
+    from safetensors import SafetensorError
 
     more = {} if placement is None or deltas else loading(placement)
     device = "cpu" if placement is None else placement.device
@@ -46,7 +47,9 @@ def read_model(
                 output_loading_info=True,
                 **more,
             )
-    except (ImportError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (
+        ImportError, OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError,
+    ) as error:  # fmt: skip
         raise SourceError(f"{folder} cannot be read as {kind}: {_first_line(error)}") from error
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
@@ -81,7 +84,7 @@ def read_tokenizer(folder: Path) -> Any:
             return AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a reader of foreign files fails with what it likes
         raise SourceError(f"{folder} holds no tokenizer: {_first_line(error)}") from error
 
 

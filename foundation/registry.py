@@ -46,6 +46,26 @@ def resolve(reference: str) -> Any:
     return getattr(module, attribute)
 
 
+def configured(reference: str) -> Any:
+    """As `resolve`, of a name that a configuration gives; see `check_configured`."""
+    check_configured(reference)
+    return resolve(reference)
+
+
+def check_configured(reference: str) -> None:
+    """Raise InputError unless a name lies in a package that brings a domain.
+
+    So a YAML that somebody sends can name no function of the system, nor import a module.
+    """
+    modules = ["foundation", *(value.partition(":")[0] for value in domains().values())]
+    packages = sorted({module.partition(".")[0] for module in modules})
+    module, _, name = reference.partition(":")
+    if not name or module.partition(".")[0] not in packages:
+        raise InputError(
+            f"'{reference}' is no module:name of a domain's package, such as {packages[0]}"
+        )
+
+
 def conf_folders() -> list[Path]:
     """Our own conf/ first, then that of each package that brings a domain."""
     own = Path(__file__).parent / "conf"
@@ -95,6 +115,7 @@ def spec_from(values: Mapping[str, Any]) -> ModelSpec:
     for key in ("name", "domain", "adapter", "source"):
         if not given.get(key):
             raise InputError(f"model.{key} is missing: name it in the model's YAML")
+    check_configured(str(given["adapter"]))
     if (bits := given.get("bits")) is not None and (type(bits) is not int or bits not in (4, 8)):
         raise InputError(f"model.bits must be 4 or 8, got {bits}")
     if bits is not None and "bits" not in (given.get("capabilities") or ()):

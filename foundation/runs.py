@@ -43,11 +43,30 @@ def finished(folder: Path) -> Summary | None:
     path = folder / "record.json"
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    counts = {"rows": 0, "valid": 0, **record.get("counts", {})}
-    line = f"finished already: {counts['rows']:,} rows, {counts['valid']:,} of them valid: {folder}"
-    files = tuple(folder / name for name in record.get("files", ()))
-    return Summary(counts["rows"], counts["valid"], folder, files, line)
+    record = read_mapping(path)
+    try:
+        counts = {"rows": 0, "valid": 0, **record.get("counts", {})}
+        rows, valid = int(counts["rows"]), int(counts["valid"])
+        files = tuple(folder / str(name) for name in record.get("files", ()))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _damaged(path) from error
+    line = f"finished already: {rows:,} rows, {valid:,} of them valid: {folder}"
+    return Summary(rows, valid, folder, files, line)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON object that a run wrote; RunFolderError for what is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path) from error
+    if not isinstance(found, dict):
+        raise _damaged(path)
+    return found
+
+
+def _damaged(path: Path) -> RunFolderError:
+    return RunFolderError(f"{path} is damaged: no run writes such a file; choose another folder")
 
 
 def outputs(folder: Path) -> list[str]:
@@ -213,7 +232,7 @@ class Run:
         """Write config.json, or compare with the one there and read what is done."""
         path = self.folder / "config.json"
         if path.exists():
-            _same(json.loads(path.read_text()), json.loads(json.dumps(self.config, default=str)))
+            _same(read_mapping(path), json.loads(json.dumps(self.config, default=str)))
         else:
             write_json(path, self.config)
         for leftover in [*self.folder.glob(".*.part"), *self.folder.glob("parts/.*.part")]:

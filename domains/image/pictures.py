@@ -26,7 +26,7 @@ def size(path: str) -> tuple[int, int]:
         with Image.open(Path(path).expanduser()) as picture:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             width, height = picture.size
-    except OSError as error:
+    except Exception as error:  # Pillow fails with what it likes on foreign bytes
         raise _refusal(path, error) from error
     return (height, width) if turned else (width, height)
 
@@ -39,7 +39,7 @@ def opened(path: str, mode: str = "RGB") -> "Image.Image":
         with Image.open(Path(path).expanduser()) as picture:
             upright = ImageOps.exif_transpose(picture)
             upright.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:
         raise _refusal(path, error) from error
     if "A" in upright.getbands() or "transparency" in upright.info:
         ground = Image.new("RGBA", upright.size, "white")
@@ -53,4 +53,5 @@ def _refusal(path: str, error: Exception) -> RequestError:
         return RequestError(f"there is no picture {path}: check the path")
     if where.is_dir():
         return RequestError(f"{path} is a folder: name a picture in it")
-    return RequestError(f"{path} is no picture that can be read: {str(error).splitlines()[0]}")
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return RequestError(f"{path} is no picture that can be read: {first}")

@@ -45,8 +45,8 @@ def _scores(
     import numpy as np
 
     results = model.results("score", {"texts": list(texts)}, seed=seed, folder=folder)
-    for _ in results:
-        report(len(results.run.done))
+    for number, _ in enumerate(results, 1):
+        report(number)
     return np.array(results.table()["log_likelihood"].to_pylist(), np.float64)
 
 

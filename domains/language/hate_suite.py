@@ -83,8 +83,8 @@ def hatefulness(
     """The probability of the label that means hate, of each text; of one without an answer, 0."""
     asked = {**given, "texts": list(texts)}
     results = model.results("classify", asked, seed=seed, folder=folder / "classified")
-    for _ in results:
-        report(len(results.run.done))
+    for number, _ in enumerate(results, 1):
+        report(number)
     chances = []
     for row in results.table().to_pylist():
         sure = row["probability"] if row["valid"] else 1.0

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,18 +80,19 @@ def identities() -> tuple[list[str], list[Frame]]:
     Names of persons are left out: a frame with another name is the same frame.
     """
     rows = list(_rows("identity_sentence_templates_en.csv", ","))
-    terms = sorted({row["phrase"].split()[1] for row in rows if row["template"] == "verb_adj"})
+    terms = {row["phrase"].partition(" ")[2] for row in rows if row["template"] == "verb_adj"}
+    longest = sorted(terms, key=lambda term: (-len(term), term))
+    any_term = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
     frames: dict[tuple[str, bool], set[str]] = {}
     for row in rows:
         if row["template"] in ("name_adj", "you_occupation"):
             continue
-        for term in terms:
-            words = row["phrase"].split()
-            if term in words:
-                text = " ".join("{}" if word == term else word for word in words)
-                frames.setdefault((text, row["toxicity"] == "toxic"), set()).add(term)
-    whole = [Frame(*key) for key, seen in frames.items() if len(seen) == len(terms)]
-    return terms, sorted(whole, key=lambda frame: (frame.toxic, frame.text))
+        for place in any_term.finditer(row["phrase"]):
+            text = f"{row['phrase'][: place.start()]}{{}}{row['phrase'][place.end() :]}"
+            key = (text, row["toxicity"] == "toxic")
+            frames.setdefault(key, set()).add(place[0].lower())
+    whole = [Frame(*key) for key, seen in frames.items() if seen == terms]
+    return sorted(terms), sorted(whole, key=lambda frame: (frame.toxic, frame.text))
 
 
 def some(values: Sequence[T], limit: int | None, seed: int = 0) -> list[T]:

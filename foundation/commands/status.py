@@ -1,15 +1,14 @@
 """`task=status`: how far a run is, seen from another shell; answered without Hydra."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.errors import InputError, UnknownName
+from foundation.errors import InputError, RunFolderError, UnknownName
 from foundation.progress import span, speed
-from foundation.runs import STATUS, holder
+from foundation.runs import STATUS, holder, read_mapping
 
 KEY = "task.run="
 
@@ -50,6 +49,15 @@ def answer(typed: Sequence[str]) -> str:
 
 
 def _state(folder: Path) -> _State:
+    try:
+        return _told(folder)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise RunFolderError(
+            f"{folder} holds files that no run writes: they are damaged"
+        ) from error
+
+
+def _told(folder: Path) -> _State:
     record = _read(folder / "record.json")
     if record:
         counts = record.get("counts", {})
@@ -104,5 +112,4 @@ def _line(state: _State) -> str:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return read_mapping(path)

@@ -4,7 +4,6 @@ A range's folder ends with its parts and, written last, their manifest and recor
 nothing while they run, so a batch system may begin, move and repeat them as it likes.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from foundation.durable import link, sha256, sync_folder, write_json
 from foundation.errors import InputError, RunFolderError
-from foundation.runs import LOCK, MANIFEST, STATUS
+from foundation.runs import LOCK, MANIFEST, STATUS, read_mapping
 
 OWN = {LOCK, "config.json", "overrides.json", "run.log", "record.json", STATUS}
 """What a range's folder holds of its own; the rest becomes the joined run's."""
@@ -82,7 +81,24 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     manifest, record = folder / MANIFEST, folder / "record.json"
     if not (manifest.is_file() and record.is_file()):
         raise RunFolderError(f"{folder} is not finished: foundation resume={folder}")
-    return json.loads(manifest.read_text()), json.loads(record.read_text())
+    found = read_mapping(manifest)
+    if not _whole(found):
+        raise RunFolderError(f"{manifest} is damaged: run that range again")
+    return found, read_mapping(record)
+
+
+def _whole(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest says all that is read of it; a part lies in the folder of parts."""
+    numbers = all(type(manifest.get(name)) is int for name in ("number", "of", "first"))
+    parts = manifest.get("parts")
+    named = isinstance(parts, list) and all(
+        isinstance(part, dict)
+        and isinstance(part.get("name"), str)
+        and Path(part["name"]).name == part["name"]
+        and isinstance(part.get("sha256"), str)
+        for part in parts
+    )
+    return numbers and named and {"total", "identity", "columns"} <= set(manifest)
 
 
 def gather(root: Path, found: list[Member]) -> None:

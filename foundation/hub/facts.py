@@ -104,10 +104,13 @@ def _local(folder: Path, spec: ModelSpec) -> dict[str, Any]:
     configs, parameters = {}, {}
     for path, name in wanted.items():
         if name.endswith("config.json") and path.stat().st_size < LARGEST:
-            with suppress(OSError, ValueError):
-                configs[name] = json.loads(path.read_text(encoding="utf-8"))
+            with suppress(OSError, ValueError, RecursionError):
+                found = json.loads(path.read_text(encoding="utf-8"))
+                if isinstance(found, dict):
+                    configs[name] = found
         elif path.suffix == ".safetensors":
-            with suppress(OSError, ValueError, struct.error):
+            with suppress(OSError, ValueError, TypeError, LookupError, AttributeError,
+                          RecursionError, struct.error):  # fmt: skip
                 parameters[name] = _count(_header(path))
     size = sum(path.stat().st_size for path in wanted)
     return {"configs": configs, "parameters": parameters, "bytes": size, "here": True}

@@ -17,7 +17,7 @@ from foundation.placement.amounts import shown
 from foundation.placement.device import Device
 from foundation.placement.estimate import PROCESS, Estimate, beside
 from foundation.placement.plan import room_of
-from foundation.registry import resolve
+from foundation.registry import configured
 from foundation.spec import ModelSpec
 from foundation.tuning.prepare import NEEDED, NO_ROW, opened_source
 
@@ -40,7 +40,7 @@ def estimate_training(
     if any(key not in recipe for key in NEEDED):
         raise InputError("task.of=tune needs a recipe: give recipe=<name>")
     rows = _rows(job, recipe, spec)
-    tunable: Tunable = resolve(recipe["tunable"]).begin(rows, dict(recipe["shape"]), 0)
+    tunable: Tunable = configured(recipe["tunable"]).begin(rows, dict(recipe["shape"]), 0)
     batch, steps = int(recipe.get("batch", 256)), int(recipe.get("steps", 1000))
     dtype = recipe.get("precision", "auto")
     dtype = placement.dtype if dtype == "auto" else dtype

@@ -11,7 +11,7 @@ from foundation import hub, registry
 from foundation.adapter import Layered, Placement, Predicts, Start, Tunable
 from foundation.errors import InputError, RequestError, UnknownName
 from foundation.hub import Local
-from foundation.registry import resolve
+from foundation.registry import configured, resolve
 from foundation.sources import model_source, source
 from foundation.spec import ModelSpec, Tuning
 from foundation.tuning import lora
@@ -170,9 +170,9 @@ def from_recipe(
     if given.get("start") == "model":
         if "read" not in recipe:
             raise InputError(f"recipe '{recipe.get('name')}' cannot start from a model's weights")
-        tunable: Tunable = resolve(recipe["read"])(hub.fetch([model_source(spec)])[0].path)
+        tunable: Tunable = configured(recipe["read"])(hub.fetch([model_source(spec)])[0].path)
     else:
-        tunable = resolve(recipe["tunable"]).begin(rows, dict(recipe["shape"]), seed)
+        tunable = configured(recipe["tunable"]).begin(rows, dict(recipe["shape"]), seed)
     training = training_of(recipe, len(rows))
     return Prepared(tunable, rows, found["held_out"], training, refused, (), digests)
 

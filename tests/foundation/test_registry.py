@@ -12,7 +12,13 @@ from foundation.hub import ALLOW
 from foundation.sources import model_source
 from foundation.spec import Delta
 
-GOOD = {"name": "a/b", "domain": "a", "adapter": "m:C", "source": "hub:o/n", "revision": "1"}
+GOOD = {
+    "name": "a/b",
+    "domain": "a",
+    "adapter": "foundation.m:C",
+    "source": "hub:o/n",
+    "revision": "1",
+}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
