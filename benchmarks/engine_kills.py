@@ -52,7 +52,7 @@ sys.exit(main())
 def start(words: Sequence[str], log: Path, between: int | None = None) -> "subprocess.Popen[bytes]":
     python = [sys.executable, "-W", "ignore"]
     how = ["-m", "foundation"] if between is None else ["-c", BETWEEN, str(between)]
-    path = os.pathsep.join([str(HERE.parent), str(HERE / "double"), os.environ["PYTHONPATH"]])
+    path = os.pathsep.join([str(HERE.parent), str(HERE / "double"), *sys.path])
     with log.open("ab") as file:
         return subprocess.Popen(
             [*python, *how, *words], stdout=file, stderr=file,
