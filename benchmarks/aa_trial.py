@@ -26,7 +26,7 @@ from benchmarks.interval import Ratio
 from benchmarks.pairs import Calm, Sample, Side, compare, run
 from benchmarks.record import RESULTS, save
 from benchmarks.spinner import spin
-from foundation.record import cores
+from foundation.placement.host import cores
 
 SLOWER, MARGIN = 1.05, 0.01
 BURNER = """

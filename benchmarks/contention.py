@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.record import cores
+from foundation.placement.host import cores
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 GROUPS = Path("/sys/fs/cgroup")

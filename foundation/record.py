@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from foundation.placement.host import cores
+
 PACKAGES = (
     "foundation-toolkit", "torch", "transformers", "diffusers", "rdkit", "rasterio",
     "hydra-core", "numpy", "pyarrow", "safetensors", "tokenizers",
@@ -32,13 +34,6 @@ def machine() -> dict[str, Any]:
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
-
-
-def cores() -> int:
-    """The processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def peak_memory() -> dict[str, int]:

@@ -15,7 +15,7 @@ from foundation.durable import write_text
 from foundation.errors import SourceError
 from foundation.intervals import share
 from foundation.model import Model
-from foundation.record import cores
+from foundation.placement.host import cores
 from foundation.sources import source
 
 HOLE = "<|the hole of a problem|>"

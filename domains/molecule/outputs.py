@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from foundation.durable import replacing
-from foundation.record import cores
+from foundation.placement.host import cores
 from foundation.trust import provenance
 from foundation.trust.seal import sealed
 from foundation.worker import Workers

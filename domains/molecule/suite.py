@@ -9,7 +9,7 @@ from foundation.domains.molecule.metrics import moses, spread
 from foundation.domains.molecule.moses import MosesData
 from foundation.hub.cache import cache_folder
 from foundation.model import Model
-from foundation.record import cores
+from foundation.placement.host import cores
 from foundation.sources import source
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.engines import Work
 from foundation.engines.pool import Pool
 from foundation.engines.process import Process
-from foundation.record import cores
+from foundation.placement.host import cores
 from foundation.results import Result
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import pairs
 from benchmarks.contention import Devices, Foreign, Limits, Meter
 from benchmarks.pairs import Calm, Side
-from foundation.record import cores
+from foundation.placement.host import cores
 
 CALM = Foreign(cores=0.0, steal=0.0, waiting=0.0, full=False)
 
