@@ -42,7 +42,7 @@ class CausalMolecules:
         if isinstance(request, Molecule):
             length = len(request.smiles)
             return replace(scoring_cost(spec, length), size=length, most=None)
-        return writing_cost(spec, 1, int(spec.options.get("max_length", MAX_LENGTH)))
+        return writing_cost(spec, 1, int(spec.options.get("max_length", MAX_LENGTH)) - 1)
 
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch

@@ -51,7 +51,7 @@ class Geometry:
 
     def activations(self, tokens: int, size: int) -> int:
         """Bytes of the states of so many tokens in one layer, the widest at once."""
-        return tokens * size * (8 * self.width + 4 * self.hidden)
+        return tokens * size * (10 * self.width + 5 * self.hidden)
 
 
 USUAL = Geometry(
