@@ -241,7 +241,8 @@ def _measured(spec: ModelSpec, revision: str | None, folder: Path) -> str:
 def _value(value: Any) -> str | None:
     """A figure, with its interval where it has one; None for what is no figure."""
     if isinstance(value, Mapping):
-        mean, low, high = (value.get(name) for name in ("mean", "low", "high"))
+        mean = value.get("mean")
+        low, high = value.get("interval") or (value.get("low"), value.get("high"))
         if not isinstance(mean, int | float):
             return None
         inside = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"

@@ -18,7 +18,7 @@ from foundation import registry
 from foundation.cli import main
 from foundation.errors import InputError
 from foundation.trust import card_text
-from foundation.trust.card import of_model, of_source
+from foundation.trust.card import _value, of_model, of_source
 from foundation.trust.licences import allows
 
 WEIGHTS = save({"w": np.ones(8, np.float32)})
@@ -96,6 +96,9 @@ def test_the_command_writes_it_and_takes_figures_of_evaluations(
     assert "`foundation model=toy/words task=evaluate suite=letters" in out
     assert "| MIT |" in out
     assert (toy / "c" / "CARD.md").read_text() in out + "\n"
+    assert _value({"mean": 0.5, "interval": (0.25, 0.75)}) == "0.5 (0.25 to 0.75)"
+    assert _value({"mean": 0.5, "low": 0.25, "high": 0.75}) == "0.5 (0.25 to 0.75)"
+    assert (_value({"mean": 2}), _value(0.125), _value(["x"])) == ("2", "0.125", None)
     other = json.loads((toy / "measured" / "record.json").read_text())
     other["revision"] = "0" * 16
     (toy / "measured" / "record.json").write_text(json.dumps(other))
