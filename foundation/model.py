@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from foundation import registry
 from foundation.adapter import Adapter, Notes, Placement
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 BATCH = 32
 ENDLESS = 2**62
 TUNED = "tuned.json"
+_LOADED: "WeakValueDictionary[str, Model]" = WeakValueDictionary()
 
 
 class Model:
@@ -201,6 +203,7 @@ class Model:
                 self._finish, task=task, settings=made, config=config or {}, part=part, span=span
             ),
             view=None if self.domain.view is None else registry.resolve(self.domain.view),
+            text=registry.resolve(self.domain.text or "foundation.views:text"),
             temporary=folder is None,
             summary=ended,
         )
@@ -541,15 +544,20 @@ def load(
 ) -> Model:
     """Load a model by the name the command line uses, `<domain>/<model>`.
 
+    One that is loaded and was asked for in the same words is given back, so that a cell of a
+    notebook may run again. `close` gives its memory back, as does the end of its last reference.
     engine: where tasks run, e.g. `{"workers": 2}`; such workers load it when they start.
     overrides: settings of its YAML, such as `path=<a tuned model's folder>`.
     """
     from foundation.engines import engine as engine_of
     from foundation.placement import place
 
-    spec = registry.spec(name, **overrides)
-    device = placement if isinstance(placement, str) else placement.get("device")
-    model = Model(spec, place(placement, spec.dtype), engine_of(engine, str(device or "auto")))
+    asked = json.dumps([name, placement, engine, overrides], sort_keys=True, default=str)
+    if (model := _LOADED.get(asked)) is None:
+        spec = registry.spec(name, **overrides)
+        device = placement if isinstance(placement, str) else placement.get("device")
+        model = Model(spec, place(placement, spec.dtype), engine_of(engine, str(device or "auto")))
+        _LOADED[asked] = model
     if model.engine is None:
         _ = model.adapter
     return model

@@ -70,7 +70,8 @@ class ResultSet:
         begin: Begin,
         total: int | None,
         finish: Finish,
-        view: Callable[["pyarrow.Table"], str] | None = None,
+        view: Callable[["pyarrow.Table", Path], str] | None = None,
+        text: "Callable[[pyarrow.Table], str] | None" = None,
         temporary: bool = False,
         summary: Summary | None = None,
     ) -> None:
@@ -81,7 +82,7 @@ class ResultSet:
         self.notes: list[str] = []
         self.cancelled: set[int] = set()
         self.began = time.perf_counter()
-        self._begin, self._finish, self._view = begin, finish, view
+        self._begin, self._finish, self._view, self._text = begin, finish, view, text
         self._stream: Iterator[Result] | None = None
         self._ended = False
         if temporary:
@@ -167,10 +168,11 @@ class ResultSet:
         if self._summary is None:
             made = len(self.run.done)
             return f"<ResultSet: {made} of {self.total or 'an unknown number of'} results so far>"
-        return f"<ResultSet: {self._summary.line}>"
+        rows = "" if self._text is None else f"\n{self._text(self.table())}"
+        return f"<ResultSet: {self._summary.line}>{rows}"
 
     def _repr_html_(self) -> str | None:
-        return None if self._view is None else self._view(self.table())
+        return None if self._view is None else self._view(self.table(), self.finish().folder)
 
     def _read(self) -> Iterator[Result]:
         from foundation.join import stored

@@ -151,7 +151,8 @@ class Domain:
     keep: `module:function(folder, result) -> result`, writing what is too heavy for a table as a
         file, before its row is written.
     write: `module:function(folder, task, table path) -> paths` writing the domain's own files.
-    view: `module:function(table) -> html` for notebooks.
+    view: `module:function(table, folder) -> html` for notebooks; the folder is the run's.
+    text: `module:function(table) -> text` for terminals; None: the first rows as they are.
     records: suffix -> `module:function(data: bytes) -> list of bytes`, the records of files in
         which each is sealed by itself; see foundation.trust.seal.
     screens: name -> `module:Class` of a foundation.trust.screens.Screen, made with its settings.
@@ -167,6 +168,7 @@ class Domain:
     keep: str | None = None
     write: str | None = None
     view: str | None = None
+    text: str | None = None
     records: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     screens: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)

@@ -47,7 +47,7 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
     return [lines, changes] if seen else [lines]
 
 
-def html(rows: "pyarrow.Table") -> str:
+def html(rows: "pyarrow.Table", folder: Path) -> str:
     """A notebook's view of a result table: the first completions in their code, highlighted."""
     shown = rows.slice(0, SHOWN).to_pylist()
     if "prefix" not in rows.column_names:

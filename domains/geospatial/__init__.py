@@ -25,6 +25,7 @@ DOMAIN = Domain(
     noun="scenes",
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
+    view=f"{_HERE}.notebook:html",
     suites={"geo": f"{_HERE}.suite:run"},
     tasks={
         "embed": Task(

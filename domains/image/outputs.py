@@ -66,7 +66,7 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
     return [path]
 
 
-def html(rows: "pyarrow.Table") -> str:
+def html(rows: "pyarrow.Table", folder: Path) -> str:
     """A notebook's view: a grid of the first pictures, each with its prompt, label or reason."""
     drawn = "thumbnail" in rows.column_names
     cells = []

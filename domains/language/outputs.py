@@ -35,7 +35,7 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
     return paths
 
 
-def html(rows: "pyarrow.Table") -> str:
+def html(rows: "pyarrow.Table", folder: Path) -> str:
     """A notebook's view of a result table: its first rows, everything escaped."""
     names = [name for name in rows.column_names if name not in HIDDEN]
     shown = rows.select(names).slice(0, SHOWN).to_pylist()

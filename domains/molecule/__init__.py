@@ -30,6 +30,7 @@ DOMAIN = Domain(
     read=f"{_HERE}.files:read",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
+    text=f"{_HERE}.outputs:text",
     records={".sdf": f"{_HERE}.outputs:records"},
     screens={
         "pains": f"{_HERE}.hazards:pains",

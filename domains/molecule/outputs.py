@@ -83,7 +83,7 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
     return [sdf, png]
 
 
-def html(rows: "pyarrow.Table") -> str:
+def html(rows: "pyarrow.Table", folder: Path) -> str:
     """A notebook's view of a result table: up to 20 molecules above a line of counts."""
     shown = _first(_candidates(rows))
     line = markup.escape(_counts(rows))

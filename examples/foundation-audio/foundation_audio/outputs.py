@@ -67,7 +67,7 @@ def write(folder: Path, task: str, table: Path) -> list[Path]:
     return [path]
 
 
-def html(table: "pyarrow.Table") -> str:
+def html(table: "pyarrow.Table", folder: Path) -> str:
     """A bar a recording, filled where there is speech; the first ones."""
     rows = table.slice(0, SHOWN).to_pylist()
     lines = "".join(

@@ -32,7 +32,7 @@ def test_a_folder_becomes_rows_and_spans_whoever_works(tiny, recordings, tmp_pat
               "task=detect", f"task.input={folder}", "placement.dtype=float32")  # fmt: skip
     alone = run(tmp_path, *common, "hydra.run.dir=alone")
     assert alone.returncode == 0, alone.stderr
-    assert "1 refused" in alone.stdout
+    assert "1 input refused" in alone.stdout
     shared = run(tmp_path, *common, "engine.workers=2", "hydra.run.dir=shared")
     assert shared.returncode == 0, shared.stderr
     one, two = (pq.read_table(tmp_path / name / "results.parquet") for name in ("alone", "shared"))
@@ -92,7 +92,7 @@ def test_the_suite_and_the_view(tiny, tmp_path) -> None:
     metrics = json.loads((tmp_path / "suite" / "record.json").read_text())["metrics"]
     # Pink noise at 10 dB: speech is told by its loudness, but not by random weights.
     assert metrics["f1_loudness_10dB"]["mean"] > 0.8 > metrics["f1_10dB"]["mean"]
-    view = html(pq.read_table(tmp_path / "suite" / "10dB" / "run" / "results.parquet"))
+    view = html(pq.read_table(tmp_path / "suite" / "10dB" / "run" / "results.parquet"), tmp_path)
     assert view.count("<svg") == 2
 
 

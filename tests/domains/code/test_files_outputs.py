@@ -125,7 +125,7 @@ def test_a_notebook_shows_code_as_text_with_what_is_new_marked(tmp_path: Path) -
         made(id=1, valid=False, output=None, prefix=None, input="<u>", reason="too long"),
         made(id=2, language="klingon"),
     ]
-    shown = html(parquet.read_table(results(tmp_path, rows)))
+    shown = html(parquet.read_table(results(tmp_path, rows)), tmp_path)
     assert "<b>" not in shown
     assert "<i>" not in shown
     assert "<u>" not in shown

@@ -119,7 +119,7 @@ def test_scores_have_no_file_of_their_own(tmp_path: Path) -> None:
 
 def test_a_notebook_shows_text_as_text(tmp_path: Path) -> None:
     table = parquet.read_table(results(tmp_path, "classify", ROWS))
-    shown = html(table)
+    shown = html(table, tmp_path)
     assert "&lt;b&gt;" in shown
     assert "<b>" not in shown
     assert "too long" in shown

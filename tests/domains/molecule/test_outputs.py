@@ -210,7 +210,7 @@ class Balance(html.parser.HTMLParser):
 
 def test_html_has_a_picture_its_own_colours_and_the_counts() -> None:
     rows = [row(0, "CCO", novel=True), row(1, "OCC", unique=False, novel=False), row(2, "C(")]
-    view = outputs.html(table(rows))
+    view = outputs.html(table(rows), Path())
     assert "3 molecules, 66.7 % valid, of these 50.0 % unique, 50.0 % novel" in view
     assert "background:#eef1f6;color:#1f2733" in view
     data = re.search(r"data:image/png;base64,([^\"]+)", view)
@@ -221,7 +221,9 @@ def test_html_has_a_picture_its_own_colours_and_the_counts() -> None:
 
 def test_html_never_holds_a_row_s_own_markup() -> None:
     bad = "<script>alert(1)</script>"
-    view = outputs.html(table([row(0, bad, reason=bad, input=bad), row(1, "CC", model=bad)]))
+    view = outputs.html(
+        table([row(0, bad, reason=bad, input=bad), row(1, "CC", model=bad)]), Path()
+    )
     parser = Balance()
     parser.feed(view)
     assert parser.open == []
@@ -229,10 +231,10 @@ def test_html_never_holds_a_row_s_own_markup() -> None:
 
 
 def test_views_of_no_rows_and_of_tables_without_checks() -> None:
-    assert "0 molecules" in outputs.html(table([]))
+    assert "0 molecules" in outputs.html(table([]), Path())
     assert outputs.text(table([])) == "0 molecules"
     bare = table([row(0, "CCO")]).select(["id", "output", "valid"])
-    assert "1 molecule, 100.0 % valid<" in outputs.html(bare)
+    assert "1 molecule, 100.0 % valid<" in outputs.html(bare, Path())
     embedded = bare.append_column("embedding", pa.array([[0.5] * 4], pa.list_(pa.float32(), 4)))
     assert "CCO" in outputs.text(embedded)
 
