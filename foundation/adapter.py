@@ -25,6 +25,9 @@ class Cost:
     it runs; most: of all requests of a batch together, where a pass is cut to a size.
     size: of a request, which sorts them into batches of like length.
     work: floating-point operations of a request; 0: not known.
+
+    >>> Cost(weights=100, memory=10, fixed=5).peak(batch=4)
+    145
     """
 
     weights: int = 0

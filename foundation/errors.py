@@ -31,7 +31,11 @@ class InputError(FoundationError):
 
 
 class UnknownName(InputError):
-    """`kind` names what was looked for, e.g. "model"; `known` are the names there are."""
+    """`kind` names what was looked for, e.g. "model"; `known` are the names there are.
+
+    >>> print(UnknownName("model", "molecule/stater", ["image/sdxl", "molecule/starter"]))
+    unknown model 'molecule/stater': did you mean 'molecule/starter'?
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
         names = sorted(map(str, known))
@@ -61,7 +65,11 @@ class RunFolderError(InputError):
 
 
 class MissingExtra(InputError):
-    """An optional package is missing."""
+    """An optional package is missing.
+
+    >>> print(MissingExtra("ray", "ray"))
+    this needs the package 'ray': pip install 'foundation-toolkit[ray]'
+    """
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
@@ -70,7 +78,11 @@ class MissingExtra(InputError):
 
 
 class Interrupted(FoundationError):
-    """A signal ended the run; `signal` is its number and the exit code is 128 + signal."""
+    """A signal ended the run; `signal` is its number and the exit code is 128 + signal.
+
+    >>> Interrupted(15, "stopped").exit_code
+    143
+    """
 
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)

@@ -548,6 +548,13 @@ def load(
     notebook may run again. `close` gives its memory back, as does the end of its last reference.
     engine: where tasks run, e.g. `{"workers": 2}`; such workers load it when they start.
     overrides: settings of its YAML, such as `path=<a tuned model's folder>`.
+
+    >>> model = load("molecule/starter", placement={"name": "cpu", "dtype": "float32"})
+    >>> model
+    <Model molecule/starter on cpu: generate, embed, score, classify, predict>
+    >>> found = model.score(smiles=["CCO", "C1CC"])
+    >>> [(result.output, result.valid) for result in found]
+    [('CCO', True), ('C1CC', False)]
     """
     from foundation.engines import engine as engine_of
     from foundation.placement import place

@@ -90,7 +90,13 @@ def models() -> dict[str, Path]:
 
 
 def spec(name: str, **overrides: Any) -> ModelSpec:
-    """The model of that name, with some of its settings replaced."""
+    """The model of that name, with some of its settings replaced.
+
+    >>> spec("molecule/starter").tasks
+    ('generate', 'embed', 'score', 'classify', 'predict')
+    >>> spec("molecule/starter", path="mine").source
+    'path:mine'
+    """
     import yaml
 
     if name not in models():

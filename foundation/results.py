@@ -62,6 +62,13 @@ class ResultSet:
     is a temporary one, which `save` moves away and which is otherwise removed with the ResultSet.
     total: how many results there will be, where that is known. begin: makes the results that the
     run folder lacks; called again where it failed or was interrupted and the user goes on.
+
+    >>> import foundation as fm
+    >>> found = fm.load("molecule/starter").score(smiles=["CCO", "c1ccccc1O"])
+    >>> found
+    <ResultSet: 0 of 2 results so far>
+    >>> found.to_pandas()["output"].tolist()
+    ['CCO', 'c1ccccc1O']
     """
 
     def __init__(

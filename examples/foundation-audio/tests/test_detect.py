@@ -57,7 +57,7 @@ def test_the_model_is_listed_with_its_settings(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("word", "told"),
-    [("task.threshold=2", "between 0 and 1"), ("task.input=none.wav", "unknown file"),
+    [("task.threshold=2", "from 0 to 1"), ("task.input=none.wav", "unknown file"),
      ("task.threshhold=1", "did you mean 'task.threshold'")],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line_and_exit_2(word, told, tmp_path) -> None:
@@ -101,6 +101,5 @@ def test_the_real_model_hears_speech_and_nothing_in_noise(tmp_path) -> None:
     noise = 0.05 * np.random.default_rng(0).standard_normal(48_000)
     soundfile.write(tmp_path / "noise.wav", noise, 16_000)
     model = fm.load("audio/silero-vad", placement={"name": "cpu", "dtype": "float32"})
-    voice, silent = model.detect(audios=[str(SPEECH / "ferry.ogg"), str(tmp_path / "noise.wav")])
-    assert voice.output == "0.03-2.37 2.43-3.81"
-    assert silent.output == "no speech"
+    found = model.detect(audios=[str(SPEECH / "ferry.ogg"), str(tmp_path / "noise.wav")]).table()
+    assert found["output"].to_pylist() == ["0.03-2.37 2.43-3.81", "no speech"]
