@@ -553,8 +553,8 @@ def load(
     >>> model
     <Model molecule/starter on cpu: generate, embed, score, classify, predict>
     >>> found = model.score(smiles=["CCO", "C1CC"])
-    >>> [(result.output, result.valid) for result in found]
-    [('CCO', True), ('C1CC', False)]
+    >>> sorted((result.output, result.valid) for result in found)
+    [('C1CC', False), ('CCO', True)]
     """
     from foundation.engines import engine as engine_of
     from foundation.placement import place

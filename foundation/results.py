@@ -68,7 +68,7 @@ class ResultSet:
     >>> found
     <ResultSet: 0 of 2 results so far>
     >>> found.to_pandas()["output"].tolist()
-    ['CCO', 'c1ccccc1O']
+    ['CCO', 'Oc1ccccc1']
     """
 
     def __init__(

@@ -32,4 +32,6 @@ def test_the_tree_drawn_is_the_tree_there_is() -> None:
 
 def _tree(text: str) -> list[str]:
     """The branches and names of a tree, without what is said beside them."""
-    return re.findall(r"^ *([│├└─ ]*\w+(?:Error|Name|Extra|Interrupted))\b", text, re.MULTILINE)
+    return re.findall(
+        r"^ *([│├└─ ]*\w+(?:Error|Name|Extra|Altered|Interrupted))\b", text, re.MULTILINE
+    )

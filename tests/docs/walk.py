@@ -5,8 +5,10 @@
 A fenced block of `bash` or `python` is run; a block of `text` right after it shows what it prints,
 `...` standing for anything. A comment in front of a block says how:
 
-    <!-- slow -->             only by hand: minutes, or a download
-    <!-- elsewhere: why -->   never here; the settings that it names are composed instead
+    <!-- slow -->             only by hand: minutes, or a download from the package index
+    <!-- elsewhere: why -->   not at all; the settings that it names are composed instead
+
+So are those of a command whose model is on the Hub, or has no weights in this version.
 
 In a command `runs/<date>/<run>`, or `<run>`, is the run folder written last.
 """
@@ -15,6 +17,7 @@ import argparse
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -23,6 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from omegaconf import OmegaConf
+
+from foundation import application, arguments, registry, requests
+from foundation.errors import InputError, UnknownName
+from foundation.groups import groups
 
 ROOT = Path(__file__).parents[2]
 RUN = re.compile(r"(runs/)?<date>/<run>|<run>")
@@ -69,8 +77,12 @@ def commands(text: str) -> Iterator[str]:
 
 def run(block: Block, folder: Path) -> str:
     """What a block prints; AssertionError where it fails or prints something else than is shown."""
-    scripts = list(commands(block.text)) if block.language == "bash" else [block.text]
-    printed = "".join(_run_one(block, script, folder) for script in scripts)
+    printed = ""
+    for script in commands(block.text) if block.language == "bash" else [block.text]:
+        if block.language == "bash" and not _can_be_had(script):
+            compose(script)
+        else:
+            printed += _run_one(block, script, folder)
     if block.shown is not None:
         check = doctest.OutputChecker()
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -103,29 +115,97 @@ def _last_run(folder: Path) -> Path:
     return found[-1].parent.relative_to(folder)
 
 
-def composed(block: Block) -> list[str]:
-    """The settings of each `foundation` command of a block, composed as Hydra would: no run."""
-    import shlex
+def _can_be_had(command: str) -> bool:
+    """Whether the model of a command is here or on the package index."""
+    model = re.search(r"\bmodel=(\S+)", command)
+    if "hub:<" in command:
+        return False
+    if model is None or "model.path=<" in command or model[1] not in registry.models():
+        return True
+    source = registry.spec(model[1]).source
+    embedded = ROOT / source.removeprefix("embedded:foundation.").replace(".", "/")
+    return source.startswith("wheel:") or embedded.is_dir()
 
-    from hydra import compose, initialize_config_dir
 
-    said = []
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for command in commands(block.text):
-            words = shlex.split(command.partition("|")[2].strip() or command)
-            if words[0] != "foundation":
-                continue
-            settings = [word for word in words[1:] if "=" in word and "hydra" not in word]
-            compose("config", [re.sub(r"<[^>]*>", "x", word) for word in settings])
-            said.append(command)
-    return said
+def composed(block: Block) -> None:
+    """Compose the commands of a block that is not run."""
+    for command in commands(block.text):
+        compose(command)
+
+
+def compose(command: str) -> None:
+    """Compose the settings of a `foundation` command: UnknownName for what is not there."""
+    words = shlex.split(re.sub(r"<[^>]*>", "x", command.rpartition("|")[2]))
+    if words[0] == "foundation" and not any(word.startswith("--") for word in words):
+        _compose(words[1:])
+
+
+def _compose(words: list[str]) -> None:
+    """Names of groups, choices and settings; a sweep's by their names alone."""
+    import hydra
+
+    folders = registry.conf_folders()
+    ready = arguments.prepare(words, groups([str(folder) for folder in folders]))
+    if "-m" in words or "task=lock" in words:
+        return
+    application._register_resolvers()
+    with hydra.initialize_config_dir(str(folders[0]), version_base="1.3"):
+        config = hydra.compose("config", [word for word in ready if not word.startswith("hydra")])
+    task = OmegaConf.to_container(config.task)
+    assert isinstance(task, dict)
+    domain = registry.domain(config.model.domain)
+    if task["name"] not in application.COMMANDS and task["name"] in domain.tasks:
+        given = {name: value for name, value in task.items() if name != "input"}
+        try:
+            requests.settings(domain, task["name"], given)
+        except UnknownName:
+            raise
+        except InputError:  # of a value, such as a file that is not here
+            pass
 
 
 def prepare(folder: Path) -> None:
     """The files that the pages speak of as a reader's own."""
+    for name in ("examples", "foundation", "constraints.txt"):
+        (folder / name).symlink_to(ROOT / name)
     (folder / "molecules.csv").write_text("name,smiles\nethanol,CCO\nphenol,c1ccccc1O\n")
     (folder / "train.csv").write_text(_texts(40))
-    (folder / "photos").mkdir()
+    (folder / "prompts.csv").write_text("prompt\nTell me about Rome.\n")
+
+
+def prepare_pictures(folder: Path) -> None:
+    """Scenes at 15 degrees east and 46 north, chips of two kinds in folders and a zip."""
+    import shutil
+
+    import numpy as np
+    import rasterio
+    from affine import Affine
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    (folder / "scenes").mkdir()
+    for name in ("scene.tif", "2019.tif", "2020.tif", "scenes/a.tif", "scenes/b.tif"):
+        coarse = random.integers(30, 220, (3, 8, 8)).repeat(64, axis=1).repeat(64, axis=2)
+        pixels = (coarse + random.integers(0, 30, coarse.shape)).astype("uint8")
+        with rasterio.open(
+            folder / name, "w", driver="GTiff", count=3, height=512, width=512, dtype="uint8",
+            crs="EPSG:32633", transform=Affine(10, 0, 498_500, 0, -10, 5_098_500),
+        ) as file:  # fmt: skip
+            file.write(pixels)
+    places = [(15.0 + 0.003 * n, 46.01 + 0.002 * (n % 5)) for n in range(12)]
+    features = ",".join(
+        f'{{"type": "Feature", "properties": {{"label": "{"ab"[n % 2]}"}}, '
+        f'"geometry": {{"type": "Point", "coordinates": [{x}, {y}]}}}}'
+        for n, (x, y) in enumerate(places)
+    )
+    labels = f'{{"type": "FeatureCollection", "features": [{features}]}}'
+    (folder / "labels.geojson").write_text(labels)
+    for kind, low in (("field", 40), ("water", 120)):
+        (folder / "chips" / kind).mkdir(parents=True)
+        for n in range(12):
+            chip = random.integers(low, low + 80, (64, 64, 3), dtype="uint8")
+            Image.fromarray(chip).save(folder / "chips" / kind / f"{n}.png")
+    shutil.make_archive(str(folder / "chips"), "zip", folder / "chips")
 
 
 def _texts(count: int) -> str:
@@ -153,6 +233,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder)
+            prepare_pictures(folder)
             for block in blocks(page):
                 wanted = block.how == "quick" or (asked.slow and block.how == "slow")
                 began = time.perf_counter()

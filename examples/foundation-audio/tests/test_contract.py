@@ -8,7 +8,7 @@ from foundation.testing.contract import AdapterContract
 
 class TestDetect(AdapterContract):
     task = "detect"
-    wrong = ({"threshold": 2}, {"gap": -1}, {"threshhold": 0.5}, {"audios": []}, {"count": 0})
+    wrong = ({"threshold": 2}, {"gap": -1}, {"treshold": 0.5}, {"audios": []}, {"count": 0})
     unreadable = "no-such-file.wav"
 
     @pytest.fixture

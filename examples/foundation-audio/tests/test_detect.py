@@ -58,7 +58,7 @@ def test_the_model_is_listed_with_its_settings(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [("task.threshold=2", "from 0 to 1"), ("task.input=none.wav", "unknown file"),
-     ("task.threshhold=1", "did you mean 'task.threshold'")],
+     ("task.treshold=1", "did you mean 'task.threshold'")],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line_and_exit_2(word, told, tmp_path) -> None:
     done = run(tmp_path, "model=audio/silero-vad", "task=detect", f"task.input={SPEECH}", word)
