@@ -15,6 +15,7 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing", "myst.header"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 exclude_patterns = ["build"]
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 SHOWN = 20
 LINES_BEFORE, LINES_BEHIND = 12, 6
 _TOLD = ("path", "context", "ended", "parses", "runs", "run_error", "mean_log_probability")
-_BOX = "border-left:3px solid #9aa5b1;margin:0 0 1em;padding:.2em .8em;white-space:pre-wrap"
+# Its own ground and ink: the colours of tokens are made for white, and notebooks may be dark.
+_BOX = (
+    "border-left:3px solid #9aa5b1;margin:0 0 1em;padding:.4em .8em;white-space:pre-wrap;"
+    "background:#f6f8fa;color:#1f2733"
+)
 _NEW = "background:#e6f4e6"
 
 
