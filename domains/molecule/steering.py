@@ -4,13 +4,16 @@ A molecule is worth its log-likelihood under the untuned model plus `sigma` time
 model is moved so that its own log-likelihood comes near that (Olivecrona et al. 2017, REINVENT). Of
 a step's draws only the best are learnt from (Thomas et al. 2022, Augmented Hill-Climb), beside some
 of the best so far, written in other orders of their atoms (Guo and Schwaller 2024, Augmented
-Memory). Molecules of a scaffold that has been found often enough may be made worthless (Blaschke et
-al. 2020, memory-assisted reinforcement learning).
+Memory). Several steps may learn from these alone before more is drawn and paid for, and children of
+the best may be scored beside the draws (Kim et al. 2024, Genetic-guided GFlowNets). Molecules of a
+scaffold that has been found often enough may be made worthless (Blaschke et al. 2020,
+memory-assisted reinforcement learning).
 """
 
 import copy
 import heapq
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -21,37 +24,47 @@ from torch import Tensor
 
 from foundation.adapter import Start
 from foundation.domains.molecule import training
+from foundation.domains.molecule.breeding import child
 from foundation.domains.molecule.randomise import randomise
+from foundation.domains.molecule.scripts import encode
 from foundation.domains.molecule.tokenizer import BEGIN, END, RANDOM, pad
 from foundation.domains.molecule.validity import draw
 from foundation.draws import Draws
 from foundation.errors import InputError, RequestError, UnknownName
 from foundation.tuning.oracle import Call, Oracle
 
+_NONE = torch.zeros(0, 1, dtype=torch.long)
+
 
 @dataclass(frozen=True)
 class Learning:
     """How a steered model learns; the settings are told in conf/recipe/molecule/steer.yaml."""
 
-    sigma: float = 500.0
-    learnt: float = 0.5
-    memory: int = 100
-    replay: int = 64
-    augment: float = 0.5
-    scaffold: int | None = None
-    worthy: float = 0.5
-    longest: int = 100
+    sigma: float
+    learnt: float
+    memory: int
+    replay: int
+    augment: float
+    rounds: int
+    bred: int
+    mutation: float
+    sharpness: float
+    scaffold: int | None
+    worthy: float
+    longest: int
 
     def __post_init__(self) -> None:
         for name, least, most in (
             ("sigma", 0, math.inf), ("learnt", 0, 1), ("augment", 0, 1), ("worthy", 0, 1),
             ("memory", 1, math.inf), ("replay", 0, math.inf), ("longest", 2, 1000),
+            ("rounds", 1, math.inf), ("bred", 0, math.inf), ("mutation", 0, 1),
+            ("sharpness", 0, math.inf),
         ):  # fmt: skip
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not least <= value <= most:
                 raise RequestError(f"recipe.options.{name} must lie in {least}..{most}: '{value}'")
-        for name in ("memory", "replay", "longest", "scaffold"):
+        for name in ("memory", "replay", "rounds", "bred", "longest", "scaffold"):
             value = getattr(self, name)
             if type(value) is not int and not (name == "scaffold" and value is None):
                 raise RequestError(f"recipe.options.{name} must be a whole number: '{value}'")
@@ -82,6 +95,7 @@ class SteeredSmiles(training.SmilesTraining):
         super().__init__(network, tokenizer)
         self.prior = copy.deepcopy(network).eval().requires_grad_(False)
         self.oracle, self.learning = oracle, learning
+        self._written: dict[str, bool] = {}
 
     def size(self, row: Any) -> int:
         return 1
@@ -94,8 +108,12 @@ class SteeredSmiles(training.SmilesTraining):
         """Summed squared distance from the augmented likelihood, and the number of molecules."""
         count = len(batch["draws"])
         step = int(batch["draws"].min()) // count
-        tokens, scores = self._drawn(count, step)
-        more, remembered = self._remembered(step)
+        calls = self._memory(step)
+        tokens, scores = _NONE, list[float]()
+        if step % self.learning.rounds == 0:
+            tokens, scores = self._drawn(count, step)
+            self._breed(calls, step)
+        more, remembered = self._remembered(calls)
         rows = _joined(tokens, more).to(self.network.bias.device)
         if not len(rows):
             return self.network.bias.sum() * 0.0, 0
@@ -136,13 +154,30 @@ class SteeredSmiles(training.SmilesTraining):
             molecules = [MolFromSmiles(text) for text in texts]
         return [MolToSmiles(m) if m is not None and m.GetNumAtoms() else None for m in molecules]
 
-    def _remembered(self, step: int) -> tuple[Tensor, list[float]]:
-        """Some of the best molecules of earlier steps, chosen by torch's generator."""
-        calls = self._memory(step)
+    def _breed(self, calls: Sequence[Call], step: int) -> None:
+        """Have children of the remembered molecules scored; they are learnt from later."""
+        if len(calls) < 2 or not self.learning.bred:
+            return
+        chance = random.Random(int(torch.randint(2**62, ())))
+        weights = self._ranked(len(calls)).tolist()
+        pairs = [chance.choices(calls, weights, k=2) for _ in range(self.learning.bred)]
+        children = [
+            child([parent.output for parent in pair], self.learning.mutation, chance)
+            for pair in pairs
+        ]
+        self.oracle([each for each in children if each is not None], step)
+
+    def _ranked(self, count: int) -> Tensor:
+        """Weights of the best to the worst of `count` (Tripp et al. 2020)."""
+        return 1 / (self.learning.sharpness * count + torch.arange(count) + 1)
+
+    def _remembered(self, calls: Sequence[Call]) -> tuple[Tensor, list[float]]:
+        """Some of the remembered molecules, the better ones likelier, by torch's generator."""
+        calls = [call for call in calls if self._writable(call.output)]
         count = min(self.learning.replay, len(calls))
         if not count:
-            return torch.zeros(0, 1, dtype=torch.long), []
-        chosen = [calls[i] for i in torch.randperm(len(calls))[:count].tolist()]
+            return _NONE, []
+        chosen = [calls[i] for i in torch.multinomial(self._ranked(len(calls)), count).tolist()]
         orders = torch.rand(count, training.LONGEST).numpy()
         other = (torch.rand(count) < self.learning.augment).tolist()
         texts = [
@@ -152,6 +187,17 @@ class SteeredSmiles(training.SmilesTraining):
         first = [RANDOM if augmented else BEGIN for augmented in other]
         tokens = torch.tensor(pad(self.tokenizer, texts, first))
         return tokens, [call.score for call in chosen]
+
+    def _writable(self, smiles: str) -> bool:
+        """Whether the model has tokens for all of a molecule, as it has for what it drew itself."""
+        found = self._written.get(smiles)
+        if found is None:
+            try:
+                found = len(encode(self.tokenizer, smiles)) + 2 <= self.learning.longest
+            except RequestError:
+                found = False
+            self._written[smiles] = found
+        return found
 
     def _memory(self, step: int) -> list[Call]:
         """The best molecules so far; where scaffolds are filtered, no more than fill one."""

@@ -22,6 +22,7 @@ from foundation.signals import Stop
 from foundation.sources import model_source
 from foundation.spec import Domain, ModelSpec, Steering
 from foundation.tuning import outcome, prepare
+from foundation.tuning.card import steered_card
 from foundation.tuning.oracle import Oracle, columns, top_area, top_mean
 from foundation.tuning.prepare import Prepared
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from foundation.tuning.trainer import Trainer
 
 KNOWN = ("calls", "best")
-IDLE = 50
+IDLE = 100
 """Steps in a row without a new output, after which nothing new is expected."""
 TOP = 10
 
@@ -67,8 +68,9 @@ def run(job: Job) -> str:
         if not oracle.calls:
             raise InputError(f"{spec.name} drew nothing that could be scored")
         figures = _figures(oracle)
-        facts = _facts(job, spec, recipe, figures, dict(local.files))
-        outcome.save(trainer, prepared, job.folder, facts)
+        facts = _facts(job, spec, recipe, figures)
+        text = steered_card(facts, len(oracle.calls))
+        outcome.save_model(tunable, job.folder, facts, text)
         files = _write(domain, steering, oracle, best, job.folder)
         held.record(_record(job, trainer, oracle, figures, files, time.perf_counter() - began))
         held.discard_parts()
@@ -204,26 +206,20 @@ def _write(
 
 
 def _facts(
-    job: Job,
-    spec: ModelSpec,
-    recipe: Mapping[str, Any],
-    figures: Mapping[str, float],
-    digests: Mapping[str, str],
+    job: Job, spec: ModelSpec, recipe: Mapping[str, Any], figures: Mapping[str, float]
 ) -> dict[str, Any]:
+    """What the card and tuned.json tell."""
     return {
         "model": spec.name,
         "source": spec.source,
         "revision": spec.revision,
         "licence": spec.licence,
         "method": "steer",
-        "recipe": {**recipe, "objective": job.group("objective"), "calls": job.task()["calls"]},
-        "seed": job.config["seed"],
-        "data": dict(digests),
-        "data_licence": None,
         "labels": [],
+        "objective": job.group("objective"),
+        "recipe": {**recipe, "calls": job.task()["calls"]},
+        "seed": job.config["seed"],
         "figures": dict(figures),
-        "leaks": [],
-        "before": None,
     }
 
 

@@ -9,17 +9,9 @@ def card(
     facts: Mapping[str, Any], curve: Sequence[Mapping[str, Any]], rows: int, held_out: int
 ) -> str:
     """What the model is of, what it was trained on and how, and what was measured."""
-    head = ["---", f"base_model: {facts['model']}", f"license: {_licence(facts['licence'])}"]
-    head += ["tags: [foundation-toolkit]", "---"]
     licence = facts["data_licence"] or "not stated"
     last = curve[-1]
     body = [
-        f"# {facts['model']}, tuned ({facts['method']})",
-        "",
-        f"From `{facts['source'] or 'fresh weights'}`"
-        + (f", revision `{facts['revision']}`" if facts["revision"] else "")
-        + f" (licence {facts['licence']}), seed {facts['seed']}.",
-        "",
         "## Data",
         "",
         f"{rows:,} rows trained on, {held_out:,} measured on. Licence of the data: {licence}.",
@@ -40,12 +32,7 @@ def card(
         "Shared between training and held-out rows: "
         + (_leaks(facts["leaks"]) or "not looked at."),
         "",
-        "## Recipe",
-        "",
-        "```json",
-        json.dumps(facts["recipe"], indent=2, default=str),
-        "```",
-        "",
+        *_recipe(facts),
         "## Curve",
         "",
         "| step | loss | held out |",
@@ -62,8 +49,55 @@ def card(
     ]
     if facts["labels"]:
         shown = ", ".join(map(str, facts["labels"][:100]))
-        body[2:2] = ["", f"Labels: {shown}"]
-    return "\n".join([*head, "", *body])
+        body[:0] = [f"Labels: {shown}", ""]
+    return "\n".join([*_head(facts, f"tuned ({facts['method']})"), *body])
+
+
+def steered_card(facts: Mapping[str, Any], calls: int) -> str:
+    """What the model is of, what it was steered towards, and what that brought."""
+    body = [
+        "## What it was steered towards",
+        "",
+        f"{calls:,} of its outputs were scored, each once, by:",
+        "",
+        "```json",
+        json.dumps(facts["objective"], indent=2, default=str),
+        "```",
+        "",
+        "## The scores",
+        "",
+        *_table(list(facts["figures"].items())),
+        "",
+        *_recipe(facts),
+        "## Limits",
+        "",
+        "What scores well is good by this score alone; the limits of the model it comes from hold.",
+        "",
+    ]
+    return "\n".join([*_head(facts, "steered"), *body])
+
+
+def _head(facts: Mapping[str, Any], done: str) -> list[str]:
+    """The Hub's front matter, the title and where the model comes from."""
+    return [
+        "---",
+        f"base_model: {facts['model']}",
+        f"license: {_licence(facts['licence'])}",
+        "tags: [foundation-toolkit]",
+        "---",
+        "",
+        f"# {facts['model']}, {done}",
+        "",
+        f"From `{facts['source'] or 'fresh weights'}`"
+        + (f", revision `{facts['revision']}`" if facts["revision"] else "")
+        + f" (licence {facts['licence']}), seed {facts['seed']}.",
+        "",
+    ]
+
+
+def _recipe(facts: Mapping[str, Any]) -> list[str]:
+    shown = json.dumps(facts["recipe"], indent=2, default=str)
+    return ["## Recipe", "", "```json", shown, "```", ""]
 
 
 def _table(rows: Sequence[tuple[str, float | None]]) -> list[str]:

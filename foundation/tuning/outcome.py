@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.adapter import Tunable
 from foundation.durable import replacing, replacing_folder, write_json
 from foundation.model import TUNED
 from foundation.tuning.card import card
@@ -49,15 +50,20 @@ def before(trainer: "Trainer", folder: Path) -> float | None:
 
 
 def save(trainer: "Trainer", prepared: Prepared, folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write `model/`, whole or not at all, and why rows were refused."""
+    """Write `model/` with its card, and why rows were refused."""
+    text = card(facts, trainer.curve, len(prepared.rows), len(prepared.held_out))
+    save_model(prepared.tunable, folder, facts, text)
+    write_refused(prepared, folder)
+
+
+def save_model(tunable: Tunable, folder: Path, facts: Mapping[str, Any], text: str) -> None:
+    """Write `model/` with `text` as its card, whole or not at all."""
     with replacing_folder(folder / "model") as part:
-        prepared.tunable.save(part)
+        tunable.save(part)
         if facts["source"] is not None:
             kept = ("model", "source", "revision", "method", "labels")
             write_json(part / TUNED, {name: facts[name] for name in kept})
-        text = card(facts, trainer.curve, len(prepared.rows), len(prepared.held_out))
         (part / "README.md").write_text(text, encoding="utf-8")
-    write_refused(prepared, folder)
     (folder / READY).unlink(missing_ok=True)
 
 

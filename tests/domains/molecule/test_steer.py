@@ -20,7 +20,8 @@ SMILES = ["CCO", "CCCO", "CCN", "CCCN", "CCCCN", "CCCCO", "CCOC", "CCNC", "CC(C)
 MANY_NITROGENS = "objective.parts={n: {kind: atoms, of: N, curve: {kind: clipped, high: 4}}}"
 SMALL = [
     "task.best=5", "recipe.batch=16", "recipe.rate=0.01", "recipe.checkpoint=3", "recipe.log=2",
-    "recipe.options={replay: 8, memory: 20, longest: 24, sigma: 20, augment: 0.25}",
+    "recipe.options={replay: 8, memory: 20, longest: 24, sigma: 20, rounds: 2, bred: 4, "
+    "augment: 0.2}",
     "recipe.precision=float32", "placement.threads=1",
 ]  # fmt: skip
 
@@ -70,6 +71,7 @@ def test_the_score_rises_and_every_molecule_is_paid_for_once(writer, capsys) -> 
     assert all(row["valid"] and row["output"] == row["canonical"] for row in best)
     assert len(list(Chem.SDMolSupplier("out/molecules.sdf"))) == 5
     assert Path("out/molecules.png").stat().st_size > 1000
+    assert "150 of its outputs were scored" in Path("out/model/README.md").read_text()
     assert main(["model.path=out/model", "task.count=20", "hydra.run.dir=made"]) == 0
     made = pq.read_table("made/results.parquet").to_pylist()
     valid = [row["output"] for row in made if row["valid"]]
@@ -105,7 +107,7 @@ def test_a_scaffold_that_was_found_often_enough_is_left(writer) -> None:
     ring = "objective.parts={ring: {kind: substructure, smarts: c1ccccc1}}"
     shares = {}
     for name, filled in (("free", "null"), ("filtered", "3")):
-        options = SMALL[5].replace("augment: 0.25", f"scaffold: {filled}, augment: 0.25")
+        options = SMALL[5].replace("augment: 0.2", f"scaffold: {filled}, augment: 0.2")
         more = [ring, options, "task.calls=100"]
         assert main(words(writer, name, 100, *more)) == 0
         late = calls_of(name)[50:]
