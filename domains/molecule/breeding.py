@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import AllChem
+from rdkit.Chem.rdChemReactions import ReactionFromSmarts
 
 ATTEMPTS = 10
 SIZE, SPREAD = 39.15, 3.5  # atoms of a child at most, drawn anew for each
@@ -192,4 +192,4 @@ def _query(smarts: str) -> Any:
 
 @cache
 def _reaction(smarts: str) -> Any:
-    return AllChem.ReactionFromSmarts(smarts)
+    return ReactionFromSmarts(smarts)
