@@ -16,6 +16,7 @@ OUR_FLAGS = ("-h", "--help", "--version", "--completion")
 TOP = ("seed", "resume")
 # What these groups take is known by the domain, the model or the trainer, and checked there.
 OPEN = ("task", "model", "recipe", "objective", "trust")
+ADDED = ("suite.limit", "suite.settings")
 _TYPED = re.compile(r"(?P<sign>\+\+|\+|~)?(?P<key>[\w/@.-]+)=(?P<value>.*)", re.DOTALL)
 _ONE_DEVICE = re.compile(r"cuda:\d+(?:,\d+)*|[a-z]+")
 _NAMES = re.compile(r"[\w./-]+(,[\w./-]+)*")
@@ -45,7 +46,7 @@ def prepare(arguments: Sequence[str], groups: Mapping[str, Sequence[str]]) -> li
             continue
         _check(typed["key"], typed["value"], groups)
         head, dot, _ = typed["key"].partition(".")
-        adds = (bool(dot) and head in OPEN) or typed["key"] == "suite.limit"
+        adds = (bool(dot) and head in OPEN) or typed["key"] in ADDED
         adds = adds and typed["sign"] is None
         ready.append("++" + argument if adds else argument)
     # Hydra's parser wants its flags before the rest, which users do not.

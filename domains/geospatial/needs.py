@@ -4,16 +4,17 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-WRITING = 66_000_000
+WRITING = 40_000_000
 """Bytes of reading and writing whatever the size of the scene, about."""
-COPIES = 5.5
+COPIES = 4.5
 """Of a scene's vectors, in float16, while its file is made, about."""
-MOST = 2 * 256 * 2**20
-"""Bytes beyond which they are not held; GDAL's cache twice."""
+CACHE = 256 * 2**20
+"""Bytes that GDAL keeps of a scene; of its vectors twice that are held, at most."""
 
 
 def writing(request: Any, patch: int, width: int) -> int:
-    """Bytes of a scene that is a file here, by the size its header tells; 0 for a window of one."""
+    """Bytes of a scene that is a file here, by what its header tells; 0 for a window of one."""
+    import numpy as np
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -24,7 +25,9 @@ def writing(request: Any, patch: int, width: int) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(raster) as file:
-                places = (file.width // patch) * (file.height // patch)
-    except RasterioError:  # what is wrong with it is told where it is read
+                pixels = file.width * file.height
+                read = pixels * sum(np.dtype(kind).itemsize for kind in file.dtypes)
+    except (RasterioError, TypeError):  # what is wrong with it is told where it is read
         return 0
-    return WRITING + int(min(COPIES * 2 * places * width, MOST))
+    vectors = 2 * width * pixels // patch**2
+    return WRITING + min(read, CACHE) + min(int(COPIES * vectors), 2 * CACHE)
