@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.contention import devices
 from benchmarks.interval import Ratio
-from benchmarks.pairs import Calm, Sample, Side, compare, described, line, run, values
+from benchmarks.pairs import Calm, Sample, Side, compare, counts, described, line, run, values
 from benchmarks.process import CommandFailed, measure
 from benchmarks.record import ROOT, save
 from benchmarks.suite import commits, evaluating, growth, peers
@@ -145,9 +145,9 @@ def answers(
     case: Case, samples: Sequence[Sample], found: Mapping[str, Ratio], pairs: int
 ) -> dict[str, str]:
     """Each ratio in a line; "cannot tell" where too few pairs were left undisturbed."""
-    counted = len({sample.pair for sample in samples if not sample.disturbed})
     told = {}
     for name, (measured, _) in _names(case, samples).items():
+        counted = len({sample.pair for sample in samples if counts(sample, measured)})
         if counted < pairs:
             told[name] = f"{name}: {DISTURBED} all but {counted} of {pairs} pairs"
         elif measured in case.claims:

@@ -125,6 +125,14 @@ def test_a_case_that_stays_disturbed_cannot_tell():
     assert told.endswith("cannot tell: others disturbed all but 3 of 6 pairs")
 
 
+def test_processor_time_is_told_of_disturbed_pairs_too():
+    made = case("x", {"title": "x", "sides": {"other": "a", "ours": "b"}, "measures": ["cpu"]})
+    restless = _samples(range(6))
+    found = running.ratios(made, restless)
+    assert found["cpu: other/ours"].pairs == 6
+    assert running.answers(made, restless, found, 6)["cpu: other/ours"].endswith("more")
+
+
 def test_the_price_of_a_thousand_results_follows_from_the_hour():
     usual = {"ours": {"seconds_each": 0.5}, "bare": {}}
     assert running.prices(usual, 7.2) == {"ours": pytest.approx(1.0)}
