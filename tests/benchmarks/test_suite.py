@@ -92,12 +92,29 @@ def test_a_case_without_its_data_says_which_and_runs_nothing(tmp_path):
     assert not outcome.failed
 
 
+@pytest.fixture
+def no_peer(monkeypatch):
+    def python(name):
+        raise InputError(f"not installed: {name}")
+
+    monkeypatch.setattr(peers, "python", python)
+
+
+@pytest.mark.usefixtures("no_peer")
 def test_a_side_whose_peer_is_missing_is_left_out_with_the_reason(tmp_path):
     sides = {"peer": {"command": "{python} -c pass", "peer": "molsets"}, "ours": "{python} -c pass"}
     made = case("x", {"title": "x", "sides": sides, "warmups": 0, "pairs": 1, "repeats": 0})
     outcome = run_case(made, Options(tmp_path))
-    assert "peer is left out" in outcome.lines[0]
+    assert outcome.lines[0] == "x: peer is left out: not installed: molsets"
     assert "peer" in json.loads(outcome.record.read_text())["refused"]
+
+
+@pytest.mark.usefixtures("no_peer")
+def test_a_script_whose_peer_is_missing_is_not_run(tmp_path):
+    made = case("x", {"title": "x", "script": "nothing", "peers": {"llama": "reinvent"}})
+    outcome = run_case(made, Options(tmp_path, {}))
+    assert "not run" in outcome.lines[0]
+    assert not outcome.failed
 
 
 def test_a_side_that_fails_is_a_failure_of_its_case(tmp_path):
