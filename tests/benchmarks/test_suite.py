@@ -162,6 +162,12 @@ def test_growth_is_the_exponent_of_the_work():
     assert growth.slope([1, 4, 16], [5, 80, 1280]) == pytest.approx(2)
 
 
+def test_a_start_that_is_the_same_for_any_work_drops_out():
+    assert growth.beyond_start([1, 4, 16], [10 + 1, 10 + 4, 10 + 16]) == pytest.approx(1)
+    assert growth.beyond_start([1, 4, 16], [10 + 1, 10 + 16, 10 + 256]) == pytest.approx(2)
+    assert growth.beyond_start([1, 4, 16], [3.0, 3.0, 3.0]) is None
+
+
 def test_growth_runs_each_size(tmp_path):
     side = "{python} -c 'import json; print(json.dumps({\"took\": float({count})}))'"
     made = case(
