@@ -25,6 +25,8 @@ from benchmarks.interval import Ratio, ratio
 from benchmarks.process import Usage, measure
 from benchmarks.record import RESULTS, save
 
+PROCESSOR = ("cpu", "cpu_each", "processor")
+"""Measures that waiting for a core does not lengthen (benchmarks.aa_trial shows what they tell)."""
 STILL = 1.05
 """A side that is faster than a round before by more than this is still warming up."""
 
@@ -45,7 +47,7 @@ class Side:
 class Sample:
     """One run of a side in a pair; place: its turn there. load: the machine's, just before.
 
-    disturbed: why the pair is not counted, empty if it is.
+    disturbed: why the pair's wall time does not count, empty if it does.
     """
 
     side: str
@@ -135,8 +137,13 @@ def compare(samples: Sequence[Sample], reference: str, side: str, measure: str =
 
 def values(samples: Sequence[Sample], side: str, measure: str) -> list[float]:
     """A side's measurements in the order of the pairs that count."""
-    own = (s for s in samples if s.side == side and not s.disturbed)
+    own = [s for s in samples if s.side == side and counts(s, measure)]
     return [sample.value(measure) for sample in sorted(own, key=lambda sample: sample.pair)]
+
+
+def counts(sample: Sample, measure: str) -> bool:
+    """Whether a measure may be taken from a sample: processor time from disturbed pairs, too."""
+    return not sample.disturbed or measure in PROCESSOR
 
 
 def described(

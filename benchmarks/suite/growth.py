@@ -54,6 +54,17 @@ def slope(work: Sequence[float], taken: Sequence[float]) -> float:
     return linear_regression(list(map(math.log, work)), list(map(math.log, taken))).slope
 
 
+def beyond_start(work: Sequence[float], taken: Sequence[float]) -> float | None:
+    """b in `start + measure ~ work ** b`, of three amounts of work in equal steps of `times`.
+
+    What is there before any work drops out of the differences. None where they are not above 0.
+    """
+    least, middle, most = taken
+    if not least < middle < most:
+        return None
+    return math.log((most - middle) / (middle - least)) / math.log(work[1] / work[0])
+
+
 def says(name: str, found: Mapping[str, Any]) -> str:
     low, high = found["low"], found["high"]
     return f"{name} grows as {found['size']} ** {found['exponent']:.2f} ({low:.2f} to {high:.2f})"

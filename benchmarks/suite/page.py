@@ -14,6 +14,7 @@ from benchmarks.suite import charts, peers
 from benchmarks.suite.cases import Case
 from benchmarks.suite.catalogue import every
 from benchmarks.suite.figures import Row, read, rows
+from benchmarks.suite.growth import beyond_start
 from foundation.durable import write_text
 
 DOMAINS = ("molecule", "image", "code", "geospatial", "language", "core")
@@ -37,7 +38,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Grown:
-    """A fitted exponent."""
+    """A fitted exponent; beyond: without what the start takes (of times, not of memory)."""
 
     title: str
     measure: str
@@ -47,6 +48,7 @@ class Grown:
     low: float
     high: float
     usual: Sequence[float]
+    beyond: float | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _grown(case: Case, results: Path) -> Iterator[Grown]:
     for measure, found in record.get("growth", {}).items():
         usual = [median(values) for values in found["values"]]
         numbers = (found["exponent"], found["low"], found["high"])
-        yield Grown(case.title, measure, found["size"], found["work"], *numbers, usual)
+        beyond = None if measure == "memory" else beyond_start(found["work"], usual)
+        yield Grown(case.title, measure, found["size"], found["work"], *numbers, usual, beyond)
 
 
 def _pictures(root: Path = ROOT) -> Iterator[Picture]:

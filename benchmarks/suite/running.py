@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.contention import devices
 from benchmarks.interval import Ratio
-from benchmarks.pairs import Calm, Sample, Side, compare, described, line, run, values
+from benchmarks.pairs import Calm, Sample, Side, compare, counts, described, line, run, values
 from benchmarks.process import CommandFailed, measure
 from benchmarks.record import ROOT, save
 from benchmarks.suite import commits, evaluating, growth, peers
@@ -47,12 +47,17 @@ class Outcome:
 
 def run_case(case: Case, options: Options) -> Outcome:
     """Measure a case; one that lacks data or fails says so and stops no other."""
-    lacking = missing(case, options.data)
+    lacking, pythons = missing(case, options.data), {}
+    try:
+        pythons = {key: peers.python(peer) for key, peer in case.peers.items()}
+    except InputError as error:
+        lacking = lacking or str(error)
     if lacking:
         return Outcome(case.name, [f"{case.name}: not run: {lacking}"])
     try:
         with tempfile.TemporaryDirectory(prefix=f"{case.name}-") as folder:
-            known = {**case.sizes, **options.data, "folder": folder, "out": str(options.out)}
+            known = {**case.sizes, **pythons, **options.data, "folder": folder}
+            known["out"] = str(options.out)
             how = {"sides": _sides, "script": _script, "evaluate": _evaluate}[case.kind]
             return how(case, known, options)
     except (CommandFailed, InputError) as error:
@@ -62,8 +67,6 @@ def run_case(case: Case, options: Options) -> Outcome:
 def _script(case: Case, known: Mapping[str, Any], options: Options) -> Outcome:
     """A benchmark that writes its own record."""
     assert case.script
-    for key, peer in case.peers.items():
-        known = {key: peers.python(peer), **known}
     command = words(f"{{python}} -m {case.script}", known)
     measure(command, _environment(), timeout=case.timeout)
     return Outcome(case.name, [f"{case.name}: measured"], options.out / f"{case.record}.json")
@@ -145,9 +148,9 @@ def answers(
     case: Case, samples: Sequence[Sample], found: Mapping[str, Ratio], pairs: int
 ) -> dict[str, str]:
     """Each ratio in a line; "cannot tell" where too few pairs were left undisturbed."""
-    counted = len({sample.pair for sample in samples if not sample.disturbed})
     told = {}
     for name, (measured, _) in _names(case, samples).items():
+        counted = len({sample.pair for sample in samples if counts(sample, measured)})
         if counted < pairs:
             told[name] = f"{name}: {DISTURBED} all but {counted} of {pairs} pairs"
         elif measured in case.claims:

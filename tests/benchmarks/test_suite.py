@@ -92,12 +92,29 @@ def test_a_case_without_its_data_says_which_and_runs_nothing(tmp_path):
     assert not outcome.failed
 
 
+@pytest.fixture
+def no_peer(monkeypatch):
+    def python(name):
+        raise InputError(f"not installed: {name}")
+
+    monkeypatch.setattr(peers, "python", python)
+
+
+@pytest.mark.usefixtures("no_peer")
 def test_a_side_whose_peer_is_missing_is_left_out_with_the_reason(tmp_path):
     sides = {"peer": {"command": "{python} -c pass", "peer": "molsets"}, "ours": "{python} -c pass"}
     made = case("x", {"title": "x", "sides": sides, "warmups": 0, "pairs": 1, "repeats": 0})
     outcome = run_case(made, Options(tmp_path))
-    assert "peer is left out" in outcome.lines[0]
+    assert outcome.lines[0] == "x: peer is left out: not installed: molsets"
     assert "peer" in json.loads(outcome.record.read_text())["refused"]
+
+
+@pytest.mark.usefixtures("no_peer")
+def test_a_script_whose_peer_is_missing_is_not_run(tmp_path):
+    made = case("x", {"title": "x", "script": "nothing", "peers": {"llama": "reinvent"}})
+    outcome = run_case(made, Options(tmp_path, {}))
+    assert "not run" in outcome.lines[0]
+    assert not outcome.failed
 
 
 def test_a_side_that_fails_is_a_failure_of_its_case(tmp_path):
@@ -125,6 +142,14 @@ def test_a_case_that_stays_disturbed_cannot_tell():
     assert told.endswith("cannot tell: others disturbed all but 3 of 6 pairs")
 
 
+def test_processor_time_is_told_of_disturbed_pairs_too():
+    made = case("x", {"title": "x", "sides": {"other": "a", "ours": "b"}, "measures": ["cpu"]})
+    restless = _samples(range(6))
+    found = running.ratios(made, restless)
+    assert found["cpu: other/ours"].pairs == 6
+    assert running.answers(made, restless, found, 6)["cpu: other/ours"].endswith("more")
+
+
 def test_the_price_of_a_thousand_results_follows_from_the_hour():
     usual = {"ours": {"seconds_each": 0.5}, "bare": {}}
     assert running.prices(usual, 7.2) == {"ours": pytest.approx(1.0)}
@@ -135,6 +160,12 @@ def test_growth_is_the_exponent_of_the_work():
     assert found.exponent == pytest.approx(1, abs=0.02)
     assert found.low <= found.exponent <= found.high
     assert growth.slope([1, 4, 16], [5, 80, 1280]) == pytest.approx(2)
+
+
+def test_a_start_that_is_the_same_for_any_work_drops_out():
+    assert growth.beyond_start([1, 4, 16], [10 + 1, 10 + 4, 10 + 16]) == pytest.approx(1)
+    assert growth.beyond_start([1, 4, 16], [10 + 1, 10 + 16, 10 + 256]) == pytest.approx(2)
+    assert growth.beyond_start([1, 4, 16], [3.0, 3.0, 3.0]) is None
 
 
 def test_growth_runs_each_size(tmp_path):
