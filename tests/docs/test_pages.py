@@ -9,7 +9,8 @@ import pytest
 
 from tests.docs import walk
 
-PAGES = [walk.ROOT / name for name in ("README.md", "docs/errors.md", "docs/scale.md")]
+GUIDES = "code errors language molecules pictures placement rasters scale trust tuning".split()
+PAGES = [walk.ROOT / "README.md", *(walk.ROOT / f"docs/{name}.md" for name in GUIDES)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
