@@ -9,7 +9,10 @@ import pytest
 
 from tests.docs import walk
 
-GUIDES = "code errors language molecules pictures placement rasters scale trust tuning".split()
+GUIDES = (
+    "code", "errors", "language", "molecules", "pictures", "placement", "rasters", "scale",
+    "trust", "tuning",
+)  # fmt: skip
 PAGES = [walk.ROOT / "README.md", *(walk.ROOT / f"docs/{name}.md" for name in GUIDES)]
 
 
