@@ -25,8 +25,8 @@ def writing(request: Any, patch: int, width: int) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(raster) as file:
-                pixels = file.width * file.height
-                read = pixels * sum(np.dtype(kind).itemsize for kind in file.dtypes)
+                pixels = int(file.width * file.height)
+                read = pixels * sum(int(np.dtype(kind).itemsize) for kind in file.dtypes)
     except (RasterioError, TypeError):  # what is wrong with it is told where it is read
         return 0
     vectors = 2 * width * pixels // patch**2
