@@ -1,6 +1,5 @@
 """What embedding a scene needs beside the network: its vectors pass GDAL's cache to the file."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,17 @@ CACHE = 256 * 2**20
 def writing(request: Any, patch: int, width: int) -> int:
     """Bytes of a scene that is a file here, by what its header tells; 0 for a window of one."""
     import numpy as np
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
+
+    from foundation.domains.geospatial.reading import plainly_opened
 
     raster = getattr(request, "raster", None)
     if not isinstance(raster, str) or not Path(raster).is_file():
         return 0
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(raster) as file:
-                pixels = int(file.width * file.height)
-                read = pixels * sum(int(np.dtype(kind).itemsize) for kind in file.dtypes)
+        with plainly_opened(raster) as file:
+            pixels = int(file.width * file.height)
+            read = pixels * sum(int(np.dtype(kind).itemsize) for kind in file.dtypes)
     except (RasterioError, TypeError):  # what is wrong with it is told where it is read
         return 0
     vectors = 2 * width * pixels // patch**2

@@ -5,6 +5,7 @@ it were not; one turned by another angle, or for which a resolution is asked, is
 """
 
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,7 @@ from foundation.domains.geospatial.bands import Layer, Match, match, needed
 from foundation.domains.geospatial.intake import STARTER, Intake
 from foundation.errors import InputError, RequestError
 
+_OPENING = threading.Lock()  # the filters of warnings are the process's, not the thread's
 CACHE = 256 * 2**20
 """Bytes of GDAL's block cache at least; a row of blocks is to fit, up to LARGEST."""
 LARGEST = 640 * 2**20
@@ -319,7 +321,7 @@ def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_NUM_THREADS=THREADS))
         try:
-            files = [stack.enter_context(_open(a)) for a in _addresses(question.raster)]
+            files = [stack.enter_context(plainly_opened(a)) for a in _addresses(question.raster)]
         except RasterioError as error:
             raise RequestError(f"cannot be opened as a raster: {_short(error)}") from error
         files = [part for file in files for part in _subdatasets(file, stack)]
@@ -338,9 +340,9 @@ def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
         yield raster
 
 
-def _open(address: str) -> Any:
+def plainly_opened(address: str) -> Any:
     """Open a file; that a picture has no georeference is no reason for a warning."""
-    with warnings.catch_warnings():
+    with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(address)
 
@@ -360,7 +362,7 @@ def _addresses(raster: str) -> list[str]:
 def _subdatasets(file: Any, stack: ExitStack) -> list[Any]:
     if file.count or not file.subdatasets:
         return [file]
-    found = [stack.enter_context(_open(address)) for address in file.subdatasets]
+    found = [stack.enter_context(plainly_opened(address)) for address in file.subdatasets]
     plain = [part for part in found if part.count == 1]
     if not plain:
         dates = max(part.count for part in found)
@@ -428,7 +430,7 @@ def _wavelength(source: _Source) -> float | None:
 def _clouds(address: str, file: Any, stack: ExitStack) -> Any:
     """A mask of clouds on the pixels of an open file, the nearest value each."""
     try:
-        mask = stack.enter_context(_open(address))
+        mask = stack.enter_context(plainly_opened(address))
         if file.crs is None or mask.crs is None:
             if mask.shape != file.shape:
                 raise RequestError(

@@ -342,7 +342,7 @@ def test_the_cost_is_told_before_loading() -> None:
     cost = CausalMolecules.cost(spec)
     assert cost.weights == 4 * 3_004_357_632
     # The beginning and 256 new tokens; its config is not known, so logits are of 50,000 tokens.
-    assert cost.memory == 4 * 257 * 15_360 + 4 * 4 * 50_000
+    assert cost.memory == 4 * 256 * 15_360 + 4 * 4 * 50_000
 
 
 KNOWN = [name for name in registry.models() if "causal" in registry.spec(name).adapter]
