@@ -1,8 +1,7 @@
 """The command `foundation`.
 
 --help, --version, --completion, task=models, task=devices, task=leases, task=status and
-task=verify are answered
-here, before Hydra is imported.
+task=verify are answered here, before Hydra is imported.
 """
 
 import os

@@ -7,16 +7,17 @@ WRITING = 40_000_000
 """Bytes of reading and writing whatever the size of the scene, about."""
 COPIES = 4.5
 """Of a scene's vectors, in float16, while its file is made, about."""
-CACHE = 256 * 2**20
-"""Bytes that GDAL keeps of a scene; of its vectors twice that are held, at most."""
 
 
 def writing(request: Any, patch: int, width: int) -> int:
-    """Bytes of a scene that is a file here, by what its header tells; 0 for a window of one."""
+    """Bytes of a scene that is a file here, by what its header tells; 0 for a window of one.
+
+    What was read fills GDAL's cache, and of the vectors twice that is held at most.
+    """
     import numpy as np
     from rasterio.errors import RasterioError
 
-    from foundation.domains.geospatial.reading import plainly_opened
+    from foundation.domains.geospatial.reading import CACHE, plainly_opened
 
     raster = getattr(request, "raster", None)
     if not isinstance(raster, str) or not Path(raster).is_file():
