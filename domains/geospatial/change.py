@@ -14,7 +14,8 @@ from foundation.domains.geospatial.inputs import Change
 from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.outputs import named
 from foundation.domains.geospatial.parts import Part, RasterParts
-from foundation.domains.geospatial.reading import Grid, Question, Raster, opened
+from foundation.domains.geospatial.reading import Question, Raster, opened
+from foundation.domains.geospatial.warping import Grid
 from foundation.errors import RequestError
 
 LOOKED_AT = 1024  # pixels a side of the middle, on which the shift is measured

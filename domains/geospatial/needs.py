@@ -17,7 +17,8 @@ def writing(request: Any, patch: int, width: int) -> int:
     import numpy as np
     from rasterio.errors import RasterioError
 
-    from foundation.domains.geospatial.reading import CACHE, plainly_opened
+    from foundation.domains.geospatial.reading import CACHE
+    from foundation.domains.geospatial.sources import plainly_opened
 
     raster = getattr(request, "raster", None)
     if not isinstance(raster, str) or not Path(raster).is_file():

@@ -15,9 +15,10 @@ from foundation.domains.geospatial.facts import Facts
 from foundation.domains.geospatial.grid import Span, spans, weights
 from foundation.domains.geospatial.inputs import Scene
 from foundation.domains.geospatial.intake import Intake, Units
-from foundation.domains.geospatial.reading import Grid, Question
+from foundation.domains.geospatial.reading import Question
 from foundation.domains.geospatial.series import Day, Stack, opened
 from foundation.domains.geospatial.strips import OpenStrip, Strip, blended
+from foundation.domains.geospatial.warping import Grid
 from foundation.errors import InputError, RequestError
 
 WIDE = 3072  # pixels of a row of windows that are read at once

@@ -5,50 +5,31 @@ it were not; one turned by another angle, or for which a resolution is asked, is
 """
 
 import re
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.vrt import WarpedVRT
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from foundation.domains.geospatial.bands import Layer, Match, match, needed
 from foundation.domains.geospatial.intake import STARTER, Intake
-from foundation.errors import InputError, RequestError
+from foundation.domains.geospatial.orientation import Turn, turn, upright
+from foundation.domains.geospatial.sources import Source, bands_of, files_of, short, wavelength
+from foundation.domains.geospatial.warping import Grid, clouds, lies_on, warped
+from foundation.errors import RequestError
 
-_OPENING = threading.Lock()  # the filters of warnings are the process's, not the thread's
 CACHE = 256 * 2**20
 """Bytes of GDAL's block cache at least; a row of blocks is to fit, up to LARGEST."""
 LARGEST = 640 * 2**20
 THREADS = "ALL_CPUS"  # of unpacking
 METRES = 111_320.0  # a degree at the equator
-NAMED = {
-    ColorInterp.red: "red",
-    ColorInterp.green: "green",
-    ColorInterp.blue: "blue",
-    ColorInterp.alpha: "alpha",
-}
 OFFSET_SINCE = re.compile(r"_N(0[4-9]|[1-9]\d)\d\d_")  # processing baseline 04.00 and later
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Pixels on the ground: those of an upright raster."""
-
-    crs: Any
-    transform: Affine
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
@@ -69,66 +50,6 @@ class Question:
     cloud_values: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Turn:
-    """How stored pixels become north-up ones: transposed, then mirrored along rows or columns."""
-
-    transposed: bool = False
-    rows: bool = False
-    columns: bool = False
-
-    def stored(self, window: tuple[int, int, int, int], height: int, width: int) -> Window:
-        """A north-up window (top, bottom, left, right) of a north-up raster, as it is stored."""
-        top, bottom, left, right = window
-        if self.rows:
-            top, bottom = height - bottom, height - top
-        if self.columns:
-            left, right = width - right, width - left
-        if self.transposed:
-            top, bottom, left, right = left, right, top, bottom
-        return Window(left, top, right - left, bottom - top)
-
-    def upright(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Stored pixels [bands, rows, columns] turned north-up."""
-        if self.transposed:
-            pixels = pixels.transpose(0, 2, 1)
-        return pixels[:, :: -1 if self.rows else 1, :: -1 if self.columns else 1]
-
-
-def turn(transform: Affine) -> tuple[Turn, bool]:
-    """How a raster with this transform is turned upright, and whether that is exact."""
-    a, b, _, d, e, _ = transform[:6]
-    size = max(map(abs, (a, b, d, e)))
-    if max(abs(b), abs(d)) < 1e-9 * size:
-        return Turn(rows=e > 0, columns=a < 0), True
-    if max(abs(a), abs(e)) < 1e-9 * size:
-        return Turn(transposed=True, rows=d > 0, columns=b < 0), True
-    return Turn(), False
-
-
-def upright(transform: Affine, how: Turn, height: int, width: int) -> Affine:
-    """The transform of the raster turned upright; height and width are the upright ones."""
-    a, b, c, d, e, f = transform[:6]
-    if how.transposed:
-        a, b, d, e = b, a, e, d
-    if how.rows:
-        b, c, e, f = -b, c + b * height, -e, f + e * height
-    if how.columns:
-        a, c, d, f = -a, c + a * width, -d, f + d * width
-    return Affine(a, b, c, d, e, f)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One band of an open file: nodata as stored, None for none; masked: a mask must be read."""
-
-    file: Any
-    number: int
-    name: str | None
-    nodata: float | None
-    masked: bool
-
-
 class Raster:
     """An open raster. height, width: pixels. distance: metres a pixel.
 
@@ -140,7 +61,7 @@ class Raster:
 
     def __init__(
         self,
-        sources: Sequence[_Source],
+        sources: Sequence[Source],
         question: Question,
         stack: ExitStack,
         intake: Intake = STARTER,
@@ -156,16 +77,16 @@ class Raster:
         if question.grid is not None:
             if first.crs is None:
                 raise RequestError("has no CRS to lay it on the other raster's ground")
-            if not _on(question.grid, first):
-                sources = _warped(sources, None, stack, question.grid)
+            if not lies_on(question.grid, first):
+                sources = warped(sources, None, stack, question.grid)
         elif question.resolution and first.crs is not None:
-            sources = _warped(sources, question.resolution, stack)
+            sources = warped(sources, question.resolution, stack)
         elif georeferenced and not turn(first.transform)[1]:
             if first.crs is None:
                 raise RequestError(
                     "is turned and has no CRS: write one into it, e.g. with rio edit-info --crs"
                 )
-            sources = _warped(sources, None, stack)
+            sources = warped(sources, None, stack)
         first = sources[0].file
         self.crs = first.crs
         self._turn = turn(first.transform)[0] if georeferenced else Turn()
@@ -176,13 +97,13 @@ class Raster:
             upright(first.transform, self._turn, self.height, self.width) if georeferenced else None
         )
         found = match(
-            [Layer(source.name, _wavelength(source)) for source in sources],
+            [Layer(source.name, wavelength(source)) for source in sources],
             first.dtypes[0],
             question.sensor,
             question.bands,
         )
         self.match: Match = needed(found, intake.bands)
-        self._clouds = None if question.clouds is None else _clouds(question.clouds, first, stack)
+        self._clouds = None if question.clouds is None else clouds(question.clouds, first, stack)
         self._cloud_values = question.cloud_values
         self._sources = [sources[n] for n in self.match.layers]
         kinds = [np.dtype(source.file.dtypes[source.number - 1]) for source in self._sources]
@@ -263,7 +184,7 @@ class Raster:
                 else:
                     pixels[found] = file.read(numbers, window=window, out_dtype="float32")
             except RasterioError as error:
-                raise RequestError(f"cannot be read: {_short(error)}; is it cut off?") from error
+                raise RequestError(f"cannot be read: {short(error)}; is it cut off?") from error
         return pixels
 
     def _distance(self, question: Question) -> float:
@@ -320,186 +241,23 @@ def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
     """Open a raster; InputError says what is wrong with it, without its name."""
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_NUM_THREADS=THREADS))
-        try:
-            files = [stack.enter_context(plainly_opened(a)) for a in _addresses(question.raster)]
-        except RasterioError as error:
-            raise RequestError(f"cannot be opened as a raster: {_short(error)}") from error
-        files = [part for file in files for part in _subdatasets(file, stack)]
-        if len(files) > 1:
-            files = _alike(files, stack)
-        sources = [source for file in files for source in _layers(file, len(files) > 1)]
-        row = max(f.width * f.block_shapes[0][0] * sum(map(_size, f.dtypes)) for f in files)
+        files = files_of(question.raster, stack)
+        row = max(
+            f.width * f.block_shapes[0][0] * sum(np.dtype(kind).itemsize for kind in f.dtypes)
+            for f in files
+        )
         cache = int(min(max(CACHE, 2 * row), LARGEST))
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         try:
-            raster = Raster(sources, question, stack, intake)
+            raster = Raster(bands_of(files), question, stack, intake)
         except RasterioError as error:
-            raise RequestError(f"cannot be read: {_short(error)}") from error
+            raise RequestError(f"cannot be read: {short(error)}") from error
         raster.gdal = f"GDAL {rasterio.__gdal_version__}, GDAL_CACHEMAX={cache}"
         raster.gdal += f", GDAL_NUM_THREADS={THREADS}"
         yield raster
 
 
-def plainly_opened(address: str) -> Any:
-    """Open a file; that a picture has no georeference is no reason for a warning."""
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(address)
-
-
-def _addresses(raster: str) -> list[str]:
-    """The files of a raster: itself, or one a band where `{band}` stands in its name."""
-    if "{band}" not in raster:
-        return [raster]
-    folder, pattern = Path(raster).parent, Path(raster).name
-    form = re.compile(re.escape(pattern).replace(re.escape("{band}"), r"([^/]+?)"))
-    found = sorted(str(path) for path in folder.iterdir() if form.fullmatch(path.name))
-    if not found:
-        raise InputError(f"no file is there for {raster}")
-    return found
-
-
-def _subdatasets(file: Any, stack: ExitStack) -> list[Any]:
-    if file.count or not file.subdatasets:
-        return [file]
-    found = [stack.enter_context(plainly_opened(address)) for address in file.subdatasets]
-    plain = [part for part in found if part.count == 1]
-    if not plain:
-        dates = max(part.count for part in found)
-        raise RequestError(
-            f"holds series of {dates} layers: give one as task.raster='{file.subdatasets[0]}'"
-        )
-    return plain
-
-
-def _alike(files: list[Any], stack: ExitStack) -> list[Any]:
-    """Files of one scene on the grid of the finest, which comes first."""
-    finest = max(files, key=lambda file: file.height * file.width)
-    same = []
-    for file in files:
-        apart = np.abs(np.subtract(file.bounds, finest.bounds)).max()
-        on_it = file.crs == finest.crs and apart <= max(map(abs, file.res)) / 2
-        if file.shape == finest.shape and on_it:
-            same.append(file)
-        elif on_it and file.crs is not None:
-            grid = {k: getattr(finest, k) for k in ("crs", "transform", "width", "height")}
-            same.append(
-                stack.enter_context(WarpedVRT(file, resampling=Resampling.bilinear, **grid))
-            )
-        else:
-            raise RequestError(
-                f"has bands of different size: {finest.height} x {finest.width} pixels and "
-                f"{file.height} x {file.width} on other ground"
-            )
-    return sorted(same, key=lambda file: file is not finest)
-
-
-def _layers(file: Any, alone: bool) -> Iterator[_Source]:
-    for number in range(1, file.count + 1):
-        kind = file.colorinterp[number - 1]
-        if kind == ColorInterp.alpha:
-            continue
-        flags = file.mask_flag_enums[number - 1]
-        masked = MaskFlags.per_dataset in flags
-        nodata = None if masked else file.nodatavals[number - 1]
-        name = file.descriptions[number - 1] or NAMED.get(kind)
-        if alone and (not name or re.fullmatch(r"band[ _]?1", name, re.IGNORECASE)):
-            name = band_in(file.name)
-        yield _Source(file, number, name, None if nodata is None else float(nodata), masked)
-
-
-def band_in(address: str) -> str | None:
-    """The band that a file's name, or a subdataset's, ends with."""
-    if ":" in Path(address).name:
-        return re.split(r"[:/]", address)[-1]
-    return (re.split(r"[_. -]", Path(address).stem) or [None])[-1]
-
-
-def _wavelength(source: _Source) -> float | None:
-    """The wavelength a band's metadata tells, in nm."""
-    tags: Mapping[str, str] = {k.lower(): v for k, v in source.file.tags(source.number).items()}
-    for key in ("wavelength", "central_wavelength", "center_wavelength", "central_wavelength_um"):
-        try:
-            value = float(tags[key])
-        except (KeyError, ValueError):
-            continue
-        return value * 1000 if value < 100 else value
-    return None
-
-
-def _clouds(address: str, file: Any, stack: ExitStack) -> Any:
-    """A mask of clouds on the pixels of an open file, the nearest value each."""
-    try:
-        mask = stack.enter_context(plainly_opened(address))
-        if file.crs is None or mask.crs is None:
-            if mask.shape != file.shape:
-                raise RequestError(
-                    f"has {file.height} x {file.width} pixels and its clouds "
-                    f"{mask.height} x {mask.width}"
-                )
-            return mask
-        grid = {k: getattr(file, k) for k in ("crs", "transform", "width", "height")}
-        return stack.enter_context(WarpedVRT(mask, resampling=Resampling.nearest, **grid))
-    except RasterioError as error:
-        raise RequestError(f"has no clouds at {Path(address).name}: {_short(error)}") from error
-
-
-def _on(grid: Grid, file: Any) -> bool:
-    """Whether a file's pixels are those of the grid, to a hundredth of a pixel."""
-    same = file.crs == grid.crs and file.shape == (grid.height, grid.width)
-    near = file.transform.almost_equals(grid.transform, abs(grid.transform.a) / 100)
-    return bool(same and near)
-
-
-def _warped(
-    sources: Sequence[_Source],
-    resolution: float | None,
-    stack: ExitStack,
-    grid: Grid | None = None,
-) -> list[_Source]:
-    """The sources north-up, at `resolution` metres or on the grid where one is given."""
-    made: dict[int, Any] = {}
-    for source in sources:
-        file = source.file
-        if id(file) not in made:
-            settings: dict[str, Any] = {"resampling": Resampling.bilinear}
-            if source.nodata is None and ColorInterp.alpha not in file.colorinterp:
-                settings["add_alpha"] = True  # what lies beside a turned raster is not valid
-            try:
-                if grid is not None:
-                    settings |= {k: getattr(grid, k) for k in Grid.__dataclass_fields__}
-                elif resolution is not None:
-                    settings |= _target(file, resolution)
-                made[id(file)] = stack.enter_context(WarpedVRT(file, **settings))
-            except RasterioError as error:
-                raise RequestError(f"cannot be brought north-up: {_short(error)}") from error
-    return [
-        _Source(made[id(s.file)], s.number, s.name, s.nodata, s.masked or s.nodata is None)
-        for s in sources
-    ]
-
-
-def _target(file: Any, resolution: float) -> dict[str, Any]:
-    from rasterio.warp import calculate_default_transform
-
-    crs = file.crs
-    if crs.is_geographic:
-        west, south, east, north = file.bounds
-        zone = int(((west + east) / 2 + 180) % 360 // 6) + 1
-        crs = rasterio.crs.CRS.from_epsg((32600 if (south + north) / 2 >= 0 else 32700) + zone)
-    size = resolution / crs.linear_units_factor[1]
-    transform, width, height = calculate_default_transform(
-        file.crs, crs, file.width, file.height, *file.bounds, resolution=size
-    )
-    return {"crs": crs, "transform": transform, "width": width, "height": height}
-
-
-def _size(dtype: str) -> int:
-    return np.dtype(dtype).itemsize
-
-
-def _short(error: BaseException) -> str:
-    """Its first line, or that of what was behind it, which GDAL tells more of."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).partition("\n")[0].strip().rstrip(".")
+def _row_of_blocks(file: Any) -> int:
+    """Bytes of all bands of a row of an open file's blocks."""
+    pixels = file.width * file.block_shapes[0][0]
+    return int(pixels * sum(np.dtype(kind).itemsize for kind in file.dtypes))

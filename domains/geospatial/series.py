@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from foundation.domains.geospatial import reading
 from foundation.domains.geospatial.intake import Intake
-from foundation.domains.geospatial.reading import Grid, Question, Raster
+from foundation.domains.geospatial.reading import Question, Raster
+from foundation.domains.geospatial.warping import Grid
 from foundation.errors import RequestError
 
 FORMS = {r"\d{8}": "%Y%m%d", r"\d{4}-\d\d-\d\d": "%Y-%m-%d", r"\d{7}": "%Y%j"}
