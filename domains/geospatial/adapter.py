@@ -149,7 +149,7 @@ class RasterEmbedder:
         if not file.is_file():
             raise RequestError(
                 f"{self._name} has no head of classes: give task.head=<head.safetensors of a "
-                "task=probe>, or model.path= of what task=tune recipe=geospatial/head made"
+                "task=probe>, or model.path= of what task=tune task.method=head made"
             )
         return Head.read(file, self.encoder.units.patch)
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foundation.tuning.plain import logistic
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -60,25 +62,9 @@ def fitted(train: Tensor, labels: Tensor, penalties: "Sequence[float]" = PENALTI
     if len(penalties) > 1 and len(train) >= 10:
         right = []
         for penalty in penalties:
-            weights, bias = _solved(train[~held], labels[~held], classes, penalty)
+            weights, bias = logistic(train[~held], labels[~held], classes, penalty)
             told = (train[held] @ weights + bias).argmax(1)
             right.append(float((told == labels[held]).float().mean()))
         penalties = [penalties[right.index(max(right))]]
-    weights, bias = _solved(train, labels, classes, penalties[-1])
+    weights, bias = logistic(train, labels, classes, penalties[-1])
     return Linear(mean, std, weights, bias)
-
-
-def _solved(train: Tensor, labels: Tensor, classes: int, penalty: float) -> tuple[Tensor, Tensor]:
-    weights = torch.zeros(train.shape[1], classes, requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
-    search = torch.optim.LBFGS([weights, bias], max_iter=60, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        value = functional.cross_entropy(train @ weights + bias, labels)
-        value = value + penalty * weights.square().sum()
-        value.backward()
-        return value
-
-    search.step(loss)
-    return weights.detach(), bias.detach()

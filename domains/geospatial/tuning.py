@@ -195,7 +195,7 @@ class ToldChips(Told):
         """A share `augment` of the windows is turned."""
         import torch
 
-        from foundation.domains.geospatial.head_training import turned
+        from foundation.domains.geospatial.views import turned
 
         batch = super().collate(rows, draws, augment)
         if augment and "pixels" in batch:

@@ -123,3 +123,13 @@ def lit(pixels: Tensor, bands: Tensor, draws: Draws, step: int) -> Tensor:
     seed = int(uniform[0, 0] * 2**24)
     grain = torch.randn(lit.shape, generator=torch.Generator().manual_seed(seed))
     return lit + noise[:, None, None, None] * grain
+
+
+def turned(pixels: Tensor, draws: Draws) -> Tensor:
+    """Windows [rows, bands, side, side], each by a quarter turn of its own, half mirrored."""
+    choice = draws.uniform(2, (2,))
+    found = []
+    for image, (quarter, flip) in zip(pixels, choice, strict=True):
+        image = torch.rot90(image, int(4 * quarter), (1, 2))
+        found.append(image.flip(2) if flip < 0.5 else image)
+    return torch.stack(found)

@@ -1,9 +1,13 @@
 """Plain regressions on features, which task=adapt sets the tuned models against."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PENALTIES = (1e-3, 1e-2, 1e-1)
+STEPS = 60
 
 
 def told(
@@ -45,24 +49,36 @@ def _loss(given: Any, targets: Any) -> float:
 
 
 def _logistic(features: Any, targets: Any, asked: Any, labels: int, penalty: float) -> Any:
-    """penalty: of the mean squared weight, beside the mean log loss."""
     import torch
 
-    x, y = torch.from_numpy(features).float(), torch.from_numpy(targets)
-    weight = torch.zeros(x.shape[1], labels, requires_grad=True)
+    shown = torch.from_numpy(features).float()
+    weight, bias = logistic(shown, torch.from_numpy(targets), labels, penalty)
+    return (torch.from_numpy(asked).float() @ weight + bias).softmax(-1).numpy()
+
+
+def logistic(
+    features: "Tensor", targets: "Tensor", labels: int, penalty: float
+) -> "tuple[Tensor, Tensor]":
+    """Multinomial logistic regression by L-BFGS: weight [units, labels] and bias [labels].
+
+    features [rows, units], targets [rows]: numbers of labels. penalty: of the summed squared
+    weights, beside the mean log loss.
+    """
+    import torch
+
+    weight = torch.zeros(features.shape[1], labels, requires_grad=True)
     bias = torch.zeros(labels, requires_grad=True)
-    search = torch.optim.LBFGS([weight, bias], max_iter=50, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Any:
         search.zero_grad()
-        value = torch.nn.functional.cross_entropy(x @ weight + bias, y)
+        value = torch.nn.functional.cross_entropy(features @ weight + bias, targets)
         value = value + penalty * weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     search.step(loss)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        return (torch.from_numpy(asked).float() @ weight + bias).softmax(-1).numpy()
+    return weight.detach(), bias.detach()
 
 
 def _ridge(features: Any, targets: Any, asked: Any, labels: int, penalty: float) -> Any:
