@@ -69,8 +69,14 @@ def all_of(adapter: RasterEmbedder, seed: int) -> dict[str, Embedder]:
     }
 
 
+def wholes(embedder: Embedder, parts: Sequence[Part]) -> NDArray[np.float32]:
+    """Vectors of windows alone, for many windows: those of the patches are let go at once."""
+    found = [embedder(parts[at : at + TOGETHER])[0] for at in range(0, len(parts), TOGETHER)]
+    return np.concatenate(found)
+
+
 def embedded(embedder: Embedder, parts: Sequence[Part]) -> Vectors:
     """Vectors of parts of one number of bands, a few at a time."""
     found = [embedder(parts[at : at + TOGETHER]) for at in range(0, len(parts), TOGETHER)]
-    wholes, each = (np.concatenate(vectors) for vectors in zip(*found, strict=True))
-    return wholes, each
+    windows, each = (np.concatenate(vectors) for vectors in zip(*found, strict=True))
+    return windows, each

@@ -6,7 +6,9 @@
     land_use            the land cover of patches, each place judged by the others
     land_use_blocks     the land use of patches of one place, in squares that are held out whole
 
-The data lie below FOUNDATION_DATA/rasters; none of the places was pretrained on.
+The data lie below FOUNDATION_DATA/rasters; none of the places was pretrained on. The pixel series
+of presto_ts are not among the measures: a model of windows without dates has nothing to see in one
+pixel, and the models here that take dates (Prithvi) take windows of 224 pixels.
 """
 
 import zipfile
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from foundation.domains.geospatial import sensors
 from foundation.domains.geospatial.adapter import SIDE
-from foundation.domains.geospatial.baselines import Embedder, all_of, embedded
+from foundation.domains.geospatial.baselines import Embedder, all_of, embedded, wholes
 from foundation.domains.geospatial.collection import data_folder
 from foundation.domains.geospatial.intake import STARTER
 from foundation.domains.geospatial.measuring import better_than, compared, distances, ranks
@@ -81,7 +83,7 @@ def land_cover(
     few = [_few(labels, seed + draw) for draw in range(DRAWS)]
     scores: dict[str, Scores] = {}
     for name, embedder in embedders.items():
-        here, there = (torch.from_numpy(embedded(embedder, parts)[0]) for parts in (train, test))
+        here, there = (torch.from_numpy(wholes(embedder, parts)) for parts in (train, test))
         told = {
             "knn5": [neighbours(here, labels, there)],
             "linear": [linear(here, labels, there)],
@@ -102,7 +104,7 @@ def place_recognition(
     for pair, (one, other) in _pairs(root, limit).items():
         methods = {**embedders, "pixel_correlation": _pixels}
         for name, embedder in methods.items():
-            placed = ranks(embedded(embedder, one)[0], embedded(embedder, other)[0])
+            placed = ranks(wholes(embedder, one), wholes(embedder, other))
             measure = f"place_recognition.{pair}"
             scores.setdefault(f"{measure}.recall_1", {})[name] = (placed == 1).astype(float)
             scores.setdefault(f"{measure}.reciprocal_rank", {})[name] = 1 / placed
@@ -124,7 +126,7 @@ def change(
             later[place] = other[source]
         changed = np.isin(np.arange(len(one)), swapped)
         for name, embedder in {**embedders, "band_difference": _pixels}.items():
-            before, after = embedded(embedder, one)[0], embedded(embedder, later)[0]
+            before, after = wholes(embedder, one), wholes(embedder, later)
             apart = distances(before, after)
             if name == "band_difference":
                 apart = np.abs(before - after).mean(1)

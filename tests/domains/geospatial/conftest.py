@@ -16,6 +16,24 @@ from foundation.spec import ModelSpec
 
 UTM = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)
 Write = Callable[..., Path]
+Stored = Callable[[Any, Affine], tuple[Any, Affine]]
+ORIENTATIONS: dict[str, Stored] = {
+    "north-up": lambda a, t: (a, t),
+    "south-up": lambda a, t: (a[:, ::-1], t @ Affine(1, 0, 0, 0, -1, a.shape[1])),
+    "mirrored": lambda a, t: (a[:, :, ::-1], t @ Affine(-1, 0, a.shape[2], 0, 1, 0)),
+    "half turn": lambda a, t: (
+        a[:, ::-1, ::-1], t @ Affine(-1, 0, a.shape[2], 0, -1, a.shape[1])
+    ),
+    "transposed": lambda a, t: (a.transpose(0, 2, 1), t @ Affine(0, 1, 0, 1, 0, 0)),
+    "turned": lambda a, t: (a.transpose(0, 2, 1)[:, ::-1], t @ Affine(0, -1, a.shape[2], 1, 0, 0)),
+    "turned back": lambda a, t: (
+        a.transpose(0, 2, 1)[:, :, ::-1], t @ Affine(0, 1, 0, -1, 0, a.shape[1])
+    ),
+    "transposed and turned": lambda a, t: (
+        a.transpose(0, 2, 1)[:, ::-1, ::-1], t @ Affine(0, -1, a.shape[2], -1, 0, a.shape[1])
+    ),
+}  # fmt: skip
+"""North-up pixels [bands, rows, columns] and their transform -> the same ground, stored so."""
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +53,12 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
         tasks=("embed", "search", "change", "probe", "segment", "classify"),
         parameters=sum(weight.numel() for weight in network.parameters()),
     )
+
+
+@pytest.fixture(scope="session")
+def orientations() -> dict[str, Stored]:
+    """The eight ways to store a raster whose rows and columns lie along the axes of its CRS."""
+    return ORIENTATIONS
 
 
 @pytest.fixture

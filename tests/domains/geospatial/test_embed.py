@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from affine import Affine
 from PIL import Image
 
 from foundation.adapter import Placement
+from foundation.cli import main
 from foundation.domains.geospatial.files import read
 from foundation.errors import InputError, RequestError
 from foundation.model import Model
@@ -191,6 +193,59 @@ def test_nothing_that_could_be_used_is_an_error_of_one_line(model: Model, tmp_pa
     assert "\n" not in str(caught.value)
 
 
+REFUSED = {
+    "cut off": "cannot be read: .*is it cut off",
+    "no CRS": "has no CRS to tell its resolution: give task.resolution in metres",
+    "turned, no CRS": "is turned and has no CRS",
+    "local CRS": "local CRS that cannot be transformed",
+    "all nodata": "holds no valid pixel",
+    "not a number": "holds no valid pixel",
+    "band count": r"5 unnamed bands.*task\.bands",
+    "named too few": r"has 3 bands, task\.bands names 2",
+    "sizes": "bands of different size",
+}
+
+
+def _bad(how: str, write: Any, ground: Any) -> tuple[Path, list[str]]:
+    """An input that cannot be used, and further words of the command line."""
+    pixels = ground(72, 72)
+    if how == "cut off":
+        path = write("a.tif", ground(300, 300), compress="deflate")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path, []
+    if how == "sizes":
+        write("in/scene_B03.tif", ground(40, 64, 1))
+        return write("in/scene_B02.tif", ground(64, 64, 1)).parent, []
+    profile: dict[str, Any] = {
+        "no CRS": {"crs": None, "transform": None},
+        "turned, no CRS": {"crs": None, "transform": UTM @ Affine.rotation(30)},
+        "local CRS": {"crs": 'LOCAL_CS["site",UNIT["metre",1]]'},
+        "all nodata": {"nodata": 0},
+    }.get(how, {})
+    if how == "all nodata":
+        pixels = np.zeros_like(pixels)
+    elif how == "not a number":
+        pixels = np.full(pixels.shape, np.nan, "f4")
+    elif how == "band count":
+        pixels = ground(72, 72, 5)
+    words = ["task.bands=[red,green]"] if how == "named too few" else []
+    return write("a.tif", pixels, **profile), words
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("how", REFUSED)
+def test_what_cannot_be_used_alone_is_one_line_and_exit_code_2(
+    spec: ModelSpec, tmp_path: Path, write: Any, ground: Any, capsys: Any, how: str
+) -> None:
+    path, words = _bad(how, write, ground)
+    typed = ["model=geospatial/starter", f"model.source={spec.source}", "task=embed", *words]
+    code = main([*typed, f"task.input={path}", f"hydra.run.dir={tmp_path / 'run'}"])
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert re.search(REFUSED[how], told)
+    assert "Traceback" not in told
+
+
 def test_bands_of_one_scene_lie_in_files_of_their_own(
     model: Model, tmp_path: Path, write: Any, ground: Any
 ) -> None:
@@ -285,7 +340,6 @@ def test_a_killed_run_goes_on_to_the_same_files(
     for name in ("embedding.tif", "map.png"):
         whole, parted = (tmp_path / run / name for run in ("whole", "parted"))
         assert whole.read_bytes() == parted.read_bytes(), name
-    one, other = (
-        pq.read_table(tmp_path / run / "embedding.parquet") for run in ("whole", "parted")
-    )
-    assert one.equals(other)
+    for name in ("embedding.parquet", "results.parquet"):
+        one, other = (pq.read_table(tmp_path / run / name) for run in ("whole", "parted"))
+        assert one.equals(other), name
