@@ -188,14 +188,25 @@ class RasterParts:
         for number, column in enumerate(columns, first):
             start = (column.start - columns[0].start) * patch
             there = valid[:, start : start + self.side]
-            inside = np.zeros_like(there)
-            inside[: facts.height - top, : facts.width - column.start * patch] = True
-            strip.valid[number] = there.sum() / inside.sum()
+            ends = facts.height - top, facts.width - column.start * patch
+            strip.valid[number], filled = self._filled(there, ends)
             if not there.any() or strip.valid[number] < self.request.least_valid:
                 continue
-            strip.masks[number] = self._counts(there) >= 0.5 * self._counts(inside).clip(min=1)
-            pixels = np.ascontiguousarray(values[..., start : start + self.side])
+            strip.masks[number] = filled
+            pixels = values[..., start : start + self.side]  # copied once, into its batch
             yield number, Part(pixels, facts.wavelengths, facts.distance, stack.days, facts.place)
+
+    def _filled(
+        self, there: NDArray[np.bool_], ends: tuple[int, int]
+    ) -> tuple[float, NDArray[np.bool_]]:
+        """The share of a window's pixels before the raster's ends that are valid, and which of its
+        patches are at least half valid."""
+        if there.all():
+            return 1.0, np.ones((self.side // self.patch,) * 2, np.bool_)
+        inside = np.zeros_like(there)
+        inside[: ends[0], : ends[1]] = True
+        share = float(there.sum() / inside.sum())
+        return share, self._counts(there) >= 0.5 * self._counts(inside).clip(min=1)
 
     def _counts(self, pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many pixels [side, side] of each patch are true."""
@@ -242,7 +253,7 @@ class RasterParts:
         total = np.zeros(self.units.window, np.float64)
         windows = embedded = 0
         share = 0.0
-        for strip in self.strips():
+        for strip in map(self._stored, range(len(self._down))):
             seen = strip.pooled[np.isfinite(strip.pooled[:, 0])].astype(np.float64)
             total += seen.sum(0)
             embedded += len(seen)

@@ -157,8 +157,9 @@ class Raster:
         if not valid.any():
             values = np.zeros_like(stored)
         else:
-            stored *= self._gain[:, None, None]
-            stored += self._shift[:, None, None]
+            for layer, gain, shift in zip(stored, self._gain, self._shift, strict=True):
+                layer *= gain  # a band stays in the processor's cache between the two
+                layer += shift
             values = self._intake.finished(stored)
             if not valid.all():
                 values[:, ~valid] = 0
