@@ -124,9 +124,10 @@ def main() -> None:
             "least": float(found.min()), "middle": float(np.median(found)), "patches": len(found),
         }  # fmt: skip
         print(kind, alike[kind])
+    apart = alike.pop("unaligned")
     steps = seams(plain)
     print("steps", steps)
-    print(save("raster_equality", {"cosines": alike, "steps": steps}, asked.out))
+    print(save("raster_equality", {"cosines": alike, "unaligned": apart, "steps": steps}, asked.out))
 
 
 if __name__ == "__main__":
