@@ -43,11 +43,17 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("<[fim-prefix]>", "<[fim-middle]>", "<[fim-suffix]>"),
     ),
 }  # fmt: skip
+# One that has no YAML, as docs/code.md has it: another's, with its own source and commit.
+CODEGEMMA = {"source": "hub:google/codegemma-2b", "revision": "c" * 40, "parameters": 2506172416}
+ASKED: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in MODELS), ("code/starcoder2-3b", CODEGEMMA),
+]  # fmt: skip
+KINDS = [*MODELS.values(), ("GemmaConfig", (*QWEN[:3], "<|file_separator|>"))]
 PROGRAM = """
 import json, sys
 import foundation as fm
-for name in sys.argv[1:]:
-    model = fm.load(name, placement="cpu")
+for name, given in json.loads(sys.argv[1]):
+    model = fm.load(name, placement="cpu", **given)
     kinds = [type(model.adapter.model).__name__]
     filled = model.infill(prompts=["def f(x):\\n<FILL_ME>    return y\\n"], max_tokens=4)
     gone_on = model.complete(prompts=["def f(x):\\n"], max_tokens=4)
@@ -84,7 +90,7 @@ def test_each_loads_from_a_checkpoint_of_its_class(
     server: Any, tiny_code: Callable[..., Path], tmp_path: Path
 ) -> None:
     with server.serving() as hub:
-        for name, (config, special) in MODELS.items():
+        for (name, given), (config, special) in zip(ASKED, KINDS, strict=True):
             folder = tiny_code(*special)
             torch.manual_seed(0)
             size = 257 + len(special)
@@ -92,7 +98,7 @@ def test_each_loads_from_a_checkpoint_of_its_class(
             transformers.AutoModelForCausalLM.from_config(made).save_pretrained(folder)
             files = {file.name: file.read_bytes() for file in folder.iterdir()}
             files["own.py"] = b"raise SystemExit"
-            spec = registry.spec(name)
+            spec = registry.spec(name, **given)
             commit = str(spec.revision)
             hub.repos[spec.source.removeprefix("hub:")] = server.Repo(files, commit=commit)
         env = {
@@ -101,11 +107,13 @@ def test_each_loads_from_a_checkpoint_of_its_class(
             "OMP_NUM_THREADS": "1",
         }  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *MODELS],
+            [sys.executable, "-c", PROGRAM, json.dumps(ASKED)],
             env=env, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for line, (name, (config, _)) in zip(done.stdout.splitlines(), MODELS.items(), strict=True):
+    said = done.stdout.splitlines()
+    for line, (name, given), (config, _) in zip(said, ASKED, KINDS, strict=True):
         kind = config.removesuffix("Config") + "ForCausalLM"
-        assert json.loads(line) == [name, registry.spec(name).revision, kind, True, True]
+        commit = registry.spec(name, **given).revision
+        assert json.loads(line) == [name, commit, kind, True, True]
     assert not any("own.py" in asked for asked in hub.asked)
