@@ -23,11 +23,14 @@ def main() -> None:
     given = parser.parse_args()
 
     import torch
+    import transformers  # noqa: F401  its start is no part of a load
 
     import foundation as fm
 
     texts = json.loads(given.prompts.read_text(encoding="utf-8"))["texts"][:: given.every]
+    began = time.perf_counter()
     model = fm.load("language/smollm2-135m", placement={"name": "cpu", "dtype": given.dtype})
+    load = time.perf_counter() - began
     common = {"chat": False, "temperature": given.temperature, "batch": given.batch}
     model.generate(prompts=texts[:2], max_tokens=4, **common).finish()
     with tempfile.TemporaryDirectory() as folder:
@@ -41,6 +44,7 @@ def main() -> None:
     made = int(sum(row.usage["tokens"] for row in rows))
     report = {"dtype": model.dtype, "batch": given.batch, "prompts": len(rows), "tokens": made}
     report |= {"seconds": seconds, "seconds_each": seconds / made, "cpu_each": cpu / made}
+    report |= {"load_seconds": load}
     print(json.dumps(report | {"threads": torch.get_num_threads()}))
 
 

@@ -126,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     body = described(
         these, samples, found, settings=settings, prompts=lengths, calibration=tried,
         claims={name: CLAIMS[name] for name in found}, tokens_a_second=speeds,
+        load_seconds=median(values(samples, "ours", "load_seconds")),
     )  # fmt: skip
     body["answers"] = {name: line(name, each, CLAIMS[name]) for name, each in found.items()}
     print({name: round(each, 1) for name, each in body["tokens_a_second"].items()})
