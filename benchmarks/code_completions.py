@@ -62,7 +62,8 @@ def of_run(folder: Path) -> dict[str, Any]:
     verdicts = [json.loads(line) for line in lines]
     suite = {name: value for name, value in record["config"]["suite"].items() if name != "sources"}
     return {
-        "command": f"foundation model={MODEL} task=evaluate suite=humaneval",
+        "command": f"foundation model={MODEL} task=evaluate suite=humaneval"
+        + (f" suite.samples={suite['samples']}" if suite["samples"] > 1 else ""),
         "suite": suite,
         "dtype": written["identity"]["dtype"],
         "run_seconds": record["seconds"],
