@@ -9,12 +9,15 @@ a third each of: a worker, at a random moment (the run goes on); the driver, at 
 driver exactly between the writing and the renaming of a part. With Ray every fourth kill takes a
 process of Ray's node instead (raylet or gcs_server). A run that ended is gone on with by `resume=`,
 and a new one begun when it came to its end. Each table is compared with the undisturbed one: every
-id once, all columns equal. A torn part could not be read and would end the benchmark.
+id once, all columns equal. A torn part could not be read and would end the benchmark. The record is
+written after each run, and with --go-on an earlier one of the same settings is gone on with.
 """
 
 import argparse
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,16 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.01, help="what a batch of 32 takes")
     parser.add_argument("--within", type=float, default=6.0, help="moments: seconds from a start")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--go-on", action="store_true", help="add to the record in --out")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
-    random.seed(given.seed)
+    kills, ends = before(given) if given.go_on else ({}, [])
+    random.seed(given.seed + len(ends))  # other moments than before
     words = ["model=double/double", "placement=cpu", f"task.count={given.count}"]
     words += ["task.batch=32", f"task.seconds={given.seconds}"]
     engine = [f"engine={given.engine}", "engine.workers=2"]
-    kills: dict[str, int] = {}
-    ends: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
         if start([*words, f"resume={root}/whole"], root / "whole.log").wait():
             raise RuntimeError((root / "whole.log").read_text())
         while sum(kills.values()) < given.kills or not ends:
@@ -119,12 +122,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
             disturbed(folder, [*words, *engine, f"resume={folder}"], given, kills)
             ends.append(compare(root / "whole/results.parquet", folder / "results.parquet"))
             print(f"run {len(ends)}: kills so far {kills}, {ends[-1]}", file=sys.stderr)
+            body = {"settings": settings(given), "kills": kills, "ends": ends}
+            path = save(name(given), body, given.out)
+            shutil.rmtree(folder)
     once = all(end["ids_once"] for end in ends)
     share = min(end.get("equal_share", 0.0) for end in ends)
     print(f"{given.engine}: {kills}, {len(ends)} runs: every id once: {once}; equal: {share:.2%}")
-    body = {"settings": vars(given) | {"out": str(given.out)}, "kills": kills, "ends": ends}
-    print(save(f"engine_kills_{given.engine}", body, given.out))
+    print(path)
     return 0 if once and share == 1 else 1
+
+
+def name(given: argparse.Namespace) -> str:
+    return f"engine_kills_{given.engine}"
+
+
+def settings(given: argparse.Namespace) -> dict[str, Any]:
+    return {key: value for key, value in vars(given).items() if key not in ("go_on", "out")}
+
+
+def before(given: argparse.Namespace) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Kills and ends of the record that is there; ValueError where it has other settings."""
+    path = given.out / f"{name(given)}.json"
+    if not path.exists():
+        return {}, []
+    record = json.loads(path.read_text())
+    if record["settings"] | {"kills": given.kills} != settings(given):
+        raise ValueError(f"{path} has other settings: {record['settings']}")
+    return record["kills"], record["ends"]
 
 
 def disturbed(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation import arguments, failures
 from foundation.commands import Job
+from foundation.engines import refuse_engine
 from foundation.errors import FoundationError, InputError, RunFolderError
 from foundation.groups import OWN, groups
 from foundation.log import logging_to
@@ -34,6 +35,7 @@ COMMANDS = {
     "merge": "foundation.commands.merge:run",
 }
 PLAIN = "foundation.commands.run:run"
+TRAINING = ("tune", "adapt", "steer")
 # What a run folder holds before anything is made.
 BOOKKEEPING = {".lock", "config.json", "overrides.json", "parts"}
 
@@ -202,6 +204,8 @@ def _run_job(job: Job) -> int:
             arguments.check_seed(job.config["seed"])
             if name in COMMANDS and job.group("trust"):
                 raise InputError(f"trust=... is for what a model makes, not for task={name}")
+            if name in TRAINING:
+                refuse_engine(name, job.group("engine"))
             failures.say(command(job))
         except BaseException as error:
             code, refused = failures.told(error, job.folder), isinstance(error, InputError)

@@ -6,6 +6,7 @@ from typing import Any
 
 from foundation import registry
 from foundation.commands import Job
+from foundation.engines.ranges import chosen
 from foundation.errors import InputError, UnknownName
 from foundation.failures import tell
 from foundation.model import Model
@@ -20,6 +21,10 @@ def run(job: Job) -> str:
     """Run the chosen suite on the chosen model."""
     spec = registry.spec_from(job.group("model"))
     suite = _suite(job, registry.domain(spec.domain).suites, spec.domain)
+    if chosen(job.group("engine")) is not None:
+        raise InputError(
+            "engine.range is for a task's requests, and a suite has none: leave it out"
+        )
     model = Model(spec, place(job.group("placement"), spec.dtype), job.engine())
     model.say = tell
     held = Run(job.folder, {}, _identity(job, suite))

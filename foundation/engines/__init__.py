@@ -101,6 +101,16 @@ def engine(wanted: "str | Mapping[str, Any]" = "local", device: str = "auto") ->
     raise UnknownName("engine", name, ("local", "ray"))
 
 
+def refuse_engine(task: str, given: "Mapping[str, Any]") -> None:
+    """InputError where an engine was chosen for a task that trains, which no engine runs."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    if chosen and chosen != {"name": "local"}:
+        raise InputError(
+            f"engine=... is for tasks that answer requests, and task={task} trains: leave it out"
+            + (" and start several processes with torchrun" if task == "tune" else "")
+        )
+
+
 def whole(name: str, value: Any) -> int | None:
     """A setting of the engine that is a whole number of at least 1, or None."""
     if value is None:

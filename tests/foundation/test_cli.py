@@ -49,6 +49,18 @@ REFUSED = [
         [MODEL, "task=tune"],
         "task=tune needs a recipe: give recipe=<name>; foundation --help has them",
     ),
+    (
+        [MODEL, "task=tune", "engine.workers=2"],
+        "engine=... is for tasks that answer requests, and task=tune trains: leave it out and",
+    ),
+    (
+        [MODEL, "task=steer", "engine=ray"],
+        "engine=... is for tasks that answer requests, and task=steer trains: leave it out\n",
+    ),
+    (
+        [MODEL, "task=evaluate", "suite=letters", "engine.ranges=2", "engine.range=0"],
+        "engine.range is for a task's requests, and a suite has none: leave it out",
+    ),
     ([MODEL, "generate"], "cannot read 'generate': did you mean task=generate?"),
     ([MODEL, "--foo"], "unknown option '--foo'"),
     ([MODEL, "task.starts=[a"], "cannot read ++task.starts=[a: quote its value"),
