@@ -6,8 +6,8 @@ overhead   10 ms an item (batches of one): this process and one worker process, 
 workers    molecules with all checks: one single-thread worker over two of them
 ray        a job of the model double: two local workers over two Ray actors (needs the extra ray)
 
-Pairs of processes in random order, each timed from its first result to its last, so that starting
-and loading are left out and told apart.
+Pairs of processes in random order, each timed from the first request it takes, with the model
+loaded, to its last result: starting and loading are left out and told apart.
 """
 
 import argparse

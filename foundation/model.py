@@ -28,6 +28,7 @@ from foundation.spec import Domain, ModelSpec
 
 if TYPE_CHECKING:
     from foundation.hub.source import Local
+    from foundation.mirror import Mirror
     from foundation.placement.leases import Lease
     from foundation.requests import Item, Settings
     from foundation.spec import Delta
@@ -153,13 +154,15 @@ class Model:
         stop: Callable[[], int | None] = lambda: None,
         part: Range | None = None,
         trust: Mapping[str, Any] | None = None,
+        output: str | None = None,
     ) -> ResultSet:
         """Begin or resume a run of a task; nothing is made before the ResultSet is iterated.
 
         given: the task's settings. seed: 0 to 2**64 - 1. folder: the run folder, a temporary one if
         None. config: recorded beside the settings. stop: asked between steps for a signal's number.
         part: the one range of the requests that is made, left in parts to be joined with others.
-        trust: which screens look at the results, see foundation.trust.screens.chosen.
+        trust: which screens look at the results, see foundation.trust.screens.chosen. output: an
+        address (s3://...) that keeps a copy of the run folder, see foundation.mirror.
         """
         from foundation.requests import settings
         from foundation.trust.screens import chosen
@@ -181,9 +184,11 @@ class Model:
         identity = self._identity(task, given, seed, made)
         if screens:
             identity["screens"] = screens
-        place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
         span = _span(made, part)
-        run = Run(place, {}, identity, span.start, len(span) if span.stop < ENDLESS else None)
+        total = len(span) if span.stop < ENDLESS else None
+        mirror = _mirror(output, part)
+        place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
+        run = Run(place, {}, identity, span.start, total, mirror)
         ended = finished(place)
         if ended is None and self.engine is None:
             run.columns = self._columns(made)
@@ -277,8 +282,9 @@ class Model:
             trust: Mapping[str, Any] | None = None,
             **given: Any,
         ) -> ResultSet:
-            place = Path(folder) if folder else None
-            return self.results(task, given, seed=seed, folder=place, trust=trust)
+            output = folder if isinstance(folder, str) and "://" in folder else None
+            place = Path(folder) if folder and not output else None
+            return self.results(task, given, seed=seed, folder=place, trust=trust, output=output)
 
         return call
 
@@ -366,7 +372,8 @@ class Model:
         items = (i for i in settings.requests(span.start, end) if i.id not in run.done)
         asked = self._batch(settings)
         batch = min(asked, self.plan.rows) if self.plan else asked
-        work = Work(task, settings.checks, batch, seed, run.folder, screens=screens)
+        output = None if run.mirror is None else run.mirror.address
+        work = Work(task, settings.checks, batch, seed, run.folder, screens=screens, output=output)
         if self.engine is None:
             yield from self.answers(work, items, stopping, results.events, results.cancelled)
             return
@@ -452,6 +459,8 @@ class Model:
         from foundation.table import schema
 
         run = results.run
+        if run.mirror is not None:
+            run.mirror.fetch(run.folder)  # what workers brought there
         run.columns = run.columns or self._columns(settings)
         table = run.folder / "results.parquet"
         if len(run.done) and not run.usable:
@@ -523,6 +532,18 @@ def _span(settings: "Settings", part: Range | None) -> range:
     if total is None:
         raise InputError("task.count=inf has no ranges: give a number")
     return range(*part.bounds(total))
+
+
+def _mirror(output: str | None, part: Range | None) -> "Mirror | None":
+    if output is None:
+        return None
+    if part is not None:
+        raise InputError(
+            "engine.output is for whole runs: ranges are joined in a folder they share"
+        )
+    from foundation.mirror import Mirror
+
+    return Mirror(output)
 
 
 def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:

@@ -22,6 +22,8 @@ from foundation.table import schema, to_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from foundation.mirror import Mirror
+
 LOCK = ".lock"
 LOCK_TRIES, LOCK_SECONDS = 4, 0.05
 MANIFEST = "parts/manifest.json"
@@ -107,7 +109,8 @@ class Run:
     """One run folder, held by this process alone.
 
     columns: the task's own columns and their types. config: what must not differ on resume. first:
-    the lowest id. total and events: for who looks at how far it is, where they are known.
+    the lowest id. total and events: for who looks at how far it is, where they are known. mirror:
+    where a copy of the folder is kept; what the folder lacks of it is brought first.
     RunFolderError: the folder is held by another run, cannot be written, or has other settings.
     """
 
@@ -118,9 +121,10 @@ class Run:
         config: Mapping[str, Any],
         first: int = 0,
         total: int | None = None,
+        mirror: "Mirror | None" = None,
     ) -> None:
         self.folder, self.columns, self.config = folder, columns, config
-        self.total = total
+        self.total, self.mirror = total, mirror
         self.events: list[str] = []
         self.done = Done(first)
         self.valid = self.refused = 0
@@ -161,6 +165,8 @@ class Run:
             name = f"{min(ids):012d}-{max(ids):012d}-{secrets.token_hex(4)}.parquet"
             with replacing(self.folder / "parts" / name) as part:
                 pq.write_table(rows, part, compression="zstd")
+            if self.mirror is not None:
+                self.mirror.push(self.folder, f"parts/{name}")
             for result in self._waiting:
                 self.done.add(result.id)
                 self.valid += result.valid
@@ -208,6 +214,8 @@ class Run:
         whole = {**values, "sha256": digests, "seal": seal.BLANK}
         text = json.dumps(whole, indent=2, default=str) + "\n"
         write_text(self.folder / "record.json", seal.sealed(text))
+        if self.mirror is not None:
+            self.mirror.settle(self.folder, digests, last="record.json")
 
     def seal(self, values: Mapping[str, Any]) -> None:
         """Write the manifest of the parts, read back, with what `values` says of them."""
@@ -223,6 +231,8 @@ class Run:
         """Remove the parts, once the table and record.json hold all they held."""
         (self.folder / STATUS).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "parts", ignore_errors=True)
+        if self.mirror is not None:
+            self.mirror.drop("parts")
 
     def close(self) -> None:
         """Let another run hold the folder, as the end of this object does too."""
@@ -231,10 +241,14 @@ class Run:
     def _begin(self) -> None:
         """Write config.json, or compare with the one there and read what is done."""
         path = self.folder / "config.json"
+        if self.mirror is not None:
+            self.mirror.fetch(self.folder)
         if path.exists():
             _same(read_mapping(path), json.loads(json.dumps(self.config, default=str)))
         else:
             write_json(path, self.config)
+            if self.mirror is not None:
+                self.mirror.push(self.folder, "config.json")
         for leftover in [*self.folder.glob(".*.part"), *self.folder.glob("parts/.*.part")]:
             leftover.unlink()
         for leftover in self.folder.glob(f"{SCRATCH}*"):

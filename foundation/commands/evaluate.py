@@ -21,9 +21,11 @@ def run(job: Job) -> str:
     """Run the chosen suite on the chosen model."""
     spec = registry.spec_from(job.group("model"))
     suite = _suite(job, registry.domain(spec.domain).suites, spec.domain)
-    if chosen(job.group("engine")) is not None:
+    engine = job.group("engine")
+    if chosen(engine) is not None or engine.get("output"):
         raise InputError(
-            "engine.range is for a task's requests, and a suite has none: leave it out"
+            "engine.range and engine.output are for a task of requests, not task=evaluate: "
+            "leave them out"
         )
     model = Model(spec, place(job.group("placement"), spec.dtype), job.engine())
     model.say = tell

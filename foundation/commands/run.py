@@ -38,6 +38,7 @@ def run(job: Job) -> str:
                 stop=stop,
                 part=chosen(job.group("engine")),
                 trust=job.group("trust"),
+                output=job.group("engine").get("output"),
             )
             with closing(results.run):
                 if results.run.finished:

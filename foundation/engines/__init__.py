@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from foundation.results import Result
     from foundation.spec import ModelSpec
 
-LOCAL = ("workers", "range", "ranges")
+RUN = ("range", "ranges", "output")
+"""What any engine takes, read where the run begins."""
+LOCAL = ("workers", *RUN)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Work:
 
     checks: the columns wanted, None for all. batch: rows of a batch. folder: the run's, for what is
     too heavy for a table. checkers: processes that check beside the model; 0 checks in its own.
-    screens: see foundation.trust.screens.
+    screens: see foundation.trust.screens. output: the address that keeps a copy of the folder.
     """
 
     task: str
@@ -41,6 +43,7 @@ class Work:
     folder: Path
     checkers: int = field(default_factory=cores)
     screens: "Mapping[str, Mapping[str, Any]]" = field(default_factory=dict)
+    output: str | None = None
 
     def on(self, share: int) -> "Work":
         """The same for a worker on a share of the cores: with one core it checks what it makes."""

@@ -7,15 +7,18 @@ driver alone, so a run goes on on any engine.
 import os
 import queue
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.engines import Work, whole
+from foundation.engines import RUN, Work, whole
 from foundation.engines.pool import Died, Pool
 from foundation.engines.serving import Message, serve
 from foundation.errors import FoundationError, InputError, MissingExtra, UnknownName
+from foundation.mirror import sending
 from foundation.results import Result
 
 if TYPE_CHECKING:
@@ -30,9 +33,7 @@ ANSWERS = 10.0
 """Seconds in which a cluster is to answer."""
 AHEAD = 8
 """Messages of a worker that wait for the driver, at most."""
-KEYS = (
-    "workers", "address", "bind", "cpus", "gpus", "resources", "autoscaling", "range", "ranges",
-)  # fmt: skip
+KEYS = ("workers", "address", "bind", "cpus", "gpus", "resources", "autoscaling", *RUN)
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Ray:
         for key in given:
             if key not in KEYS:
                 raise UnknownName("setting", f"engine.{key}", [f"engine.{k}" for k in KEYS])
-        chosen = {k: v for k, v in given.items() if v is not None and k not in ("range", "ranges")}
+        chosen = {k: v for k, v in given.items() if v is not None and k not in RUN}
         workers = whole("workers", chosen.pop("workers", None))
         for key in ("cpus", "gpus"):
             value = chosen.get(key, 0)
@@ -197,11 +198,19 @@ class _Actor:
         return messages
 
     def _serve(self, spec: "ModelSpec", placement: "Placement", work: Work) -> None:
-        if not work.folder.is_dir() and _writes(spec):
-            told = f"{work.folder} is not there on a worker's machine: choose a folder all share"
-            self._answers.put(("failed", InputError(told)))
-            return
-        serve(spec, placement, work, self._orders.get, self._answers.put)
+        send = self._answers.put
+        if work.folder.is_dir() or not _writes(spec):
+            serve(spec, placement, work, self._orders.get, send)
+        elif work.output is None:
+            told = (
+                f"{work.folder} is not there on a worker's machine: choose a folder all share, "
+                "or engine.output=<an address such as s3://bucket/run>"
+            )
+            send(("failed", InputError(told)))
+        else:
+            with tempfile.TemporaryDirectory(prefix="foundation-") as own:
+                sent = sending(work.output, Path(own), send)
+                serve(spec, placement, replace(work, folder=Path(own)), self._orders.get, sent)
 
 
 def _writes(spec: "ModelSpec") -> bool:

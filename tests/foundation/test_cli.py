@@ -59,7 +59,7 @@ REFUSED = [
     ),
     (
         [MODEL, "task=evaluate", "suite=letters", "engine.ranges=2", "engine.range=0"],
-        "engine.range is for a task's requests, and a suite has none: leave it out",
+        "engine.range and engine.output are for a task of requests, not task=evaluate: leave",
     ),
     ([MODEL, "generate"], "cannot read 'generate': did you mean task=generate?"),
     ([MODEL, "--foo"], "unknown option '--foo'"),
