@@ -10,7 +10,8 @@ driver exactly between the writing and the renaming of a part. With Ray every fo
 process of Ray's node instead (raylet or gcs_server). A run that ended is gone on with by `resume=`,
 and a new one begun when it came to its end. Each table is compared with the undisturbed one: every
 id once, all columns equal. A torn part could not be read and would end the benchmark. The record is
-written after each run, and with --go-on an earlier one of the same settings is gone on with.
+written after each run, and with --go-on an earlier one of the same settings is gone on with; with
+--minutes no run begins after so many, and the exit code is 3 if kills are left.
 """
 
 import argparse
@@ -105,10 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.01, help="what a batch of 32 takes")
     parser.add_argument("--within", type=float, default=6.0, help="moments: seconds from a start")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--go-on", action="store_true", help="add to the record in --out")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     kills, ends = before(given) if given.go_on else ({}, [])
+    until = time.monotonic() + 60 * given.minutes
     random.seed(given.seed + len(ends))  # other moments than before
     words = ["model=double/double", "placement=cpu", f"task.count={given.count}"]
     words += ["task.batch=32", f"task.seconds={given.seconds}"]
@@ -117,18 +120,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = Path(scratch)
         if start([*words, f"resume={root}/whole"], root / "whole.log").wait():
             raise RuntimeError((root / "whole.log").read_text())
-        while sum(kills.values()) < given.kills or not ends:
+        while given.kills > sum(kills.values()) or not ends:
+            if time.monotonic() > until:
+                return 3
             folder = root / f"run-{len(ends)}"
             disturbed(folder, [*words, *engine, f"resume={folder}"], given, kills)
             ends.append(compare(root / "whole/results.parquet", folder / "results.parquet"))
             print(f"run {len(ends)}: kills so far {kills}, {ends[-1]}", file=sys.stderr)
             body = {"settings": settings(given), "kills": kills, "ends": ends}
-            path = save(name(given), body, given.out)
+            save(name(given), body, given.out)
             shutil.rmtree(folder)
     once = all(end["ids_once"] for end in ends)
     share = min(end.get("equal_share", 0.0) for end in ends)
     print(f"{given.engine}: {kills}, {len(ends)} runs: every id once: {once}; equal: {share:.2%}")
-    print(path)
+    print(given.out / f"{name(given)}.json")
     return 0 if once and share == 1 else 1
 
 
@@ -137,7 +142,9 @@ def name(given: argparse.Namespace) -> str:
 
 
 def settings(given: argparse.Namespace) -> dict[str, Any]:
-    return {key: value for key, value in vars(given).items() if key not in ("go_on", "out")}
+    return {
+        key: value for key, value in vars(given).items() if key not in ("go_on", "minutes", "out")
+    }
 
 
 def before(given: argparse.Namespace) -> tuple[dict[str, int], list[dict[str, Any]]]:
