@@ -47,7 +47,7 @@ ReturnToService=2
 SchedulerParameters=bf_interval=1,sched_interval=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-PreemptParameters=send_user_signal
+SlurmctldParameters=preempt_send_user_signal
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES PriorityTier=1 GraceTime=60 State=UP
 PartitionName=urgent Nodes=ALL PriorityTier=9 PreemptMode=OFF State=UP
