@@ -253,8 +253,12 @@ class Run:
             leftover.unlink()
         for leftover in self.folder.glob(f"{SCRATCH}*"):
             shutil.rmtree(leftover)
+        there = set() if self.mirror is None else set(self.mirror.names())
         for part in sorted((self.folder / "parts").glob("*.parquet")):
             self._count(part)
+            name = f"parts/{part.name}"
+            if self.mirror is not None and name not in there:  # the run began without an address
+                self.mirror.push(self.folder, name)
 
     def _count(self, part: Path) -> None:
         import pyarrow.parquet as pq

@@ -20,6 +20,7 @@ from foundation.durable import sha256
 from foundation.errors import InputError, RunFolderError
 from foundation.mirror import Mirror, sending
 from foundation.requests import Item
+from foundation.results import Result
 from foundation.runs import Run
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -116,6 +117,19 @@ def test_other_settings_than_those_at_the_address_are_refused(tmp_path: Path) ->
     Run(tmp_path / "a", {}, {"seed": 0}, mirror=Mirror(address)).close()
     with pytest.raises(RunFolderError, match="seed: 0 there, 1 here"):
         Run(tmp_path / "b", {}, {"seed": 1}, mirror=Mirror(address))
+
+
+def test_parts_from_before_there_was_an_address_are_brought(tmp_path: Path) -> None:
+    run = Run(tmp_path / "a", {}, {})
+    run.append(Result(0, None, "w", True))
+    run.flush()
+    run.close()
+    mirror = Mirror(f"file://{tmp_path}/far")
+    Run(tmp_path / "a", {}, {}, mirror=mirror).close()
+    assert len([name for name in mirror.names() if name.startswith("parts/")]) == 1
+    again = Run(tmp_path / "b", {}, {}, mirror=mirror)
+    assert len(again.done) == 1
+    again.close()
 
 
 def test_what_was_changed_there_is_written_again_at_the_end(toy: Path) -> None:
