@@ -45,6 +45,8 @@ def one(given: argparse.Namespace) -> dict[str, Any]:
     sys.path.insert(0, str(HERE / "double"))
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # for the workers of a Ray that starts
 
+    import pyarrow.parquet  # noqa: F401  # by the first part, once in a run however long
+
     import foundation as fm
     from foundation.requests import Item, Settings
 
@@ -65,8 +67,7 @@ def one(given: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         results = model.generate(count=given.count, folder=Path(folder) / "run", **given.settings)
         for _ in results:
-            pass
-        last = time.perf_counter()
+            last = time.perf_counter()
         valid = results.finish().valid
         ended = time.perf_counter()
     return {

@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cases", nargs="*", choices=(*CASES, []), default=[])
-    parser.add_argument("--items", type=int, default=500)
-    parser.add_argument("--molecules", type=int, default=3000)
+    parser.add_argument("--items", type=int, default=1000)
+    parser.add_argument("--molecules", type=int, default=6000)
     parser.add_argument("--job", type=int, default=38_400, help="rows; 32 take 0.1 s of a worker")
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -171,7 +171,9 @@ class _Sweep:
         job = Job({str(k): v for k, v in values.items()}, folder, typed)
         code = _run_job(job)
         self._tell(**told, code=code)
-        if code > 128:
+        # A signal's, or -1, with which submitit ends what it has sent back to Slurm's queue: a job
+        # that returned would pass for finished.
+        if not 0 <= code <= 128:
             sys.exit(code)
         if code and not here:  # on another machine, whose launcher tells of it by an exception
             kind = InputError if code == 2 else FoundationError

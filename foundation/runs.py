@@ -165,8 +165,6 @@ class Run:
             name = f"{min(ids):012d}-{max(ids):012d}-{secrets.token_hex(4)}.parquet"
             with replacing(self.folder / "parts" / name) as part:
                 pq.write_table(rows, part, compression="zstd")
-            if self.mirror is not None:
-                self.mirror.push(self.folder, f"parts/{name}")
             for result in self._waiting:
                 self.done.add(result.id)
                 self.valid += result.valid
@@ -174,6 +172,8 @@ class Run:
                 self.refused += len(refused)
                 self.refusal = self.refusal or refused[0].reason
             self._waiting.clear()
+            if self.mirror is not None:
+                self.mirror.push(self.folder, f"parts/{name}")
             self._tell()
         self._flushed = time.monotonic()
 
@@ -253,12 +253,22 @@ class Run:
             leftover.unlink()
         for leftover in self.folder.glob(f"{SCRATCH}*"):
             shutil.rmtree(leftover)
-        there = set() if self.mirror is None else set(self.mirror.names())
         for part in sorted((self.folder / "parts").glob("*.parquet")):
             self._count(part)
-            name = f"parts/{part.name}"
-            if self.mirror is not None and name not in there:  # the run began without an address
-                self.mirror.push(self.folder, name)
+        if self.mirror is not None:
+            self._bring_what_is_missing(self.mirror)
+
+    def _bring_what_is_missing(self, mirror: "Mirror") -> None:
+        """The address may be new to the run, or the run have been killed before it was told."""
+        there = mirror.names()
+        if self.finished:
+            if "record.json" not in there:
+                record = read_mapping(self.folder / "record.json")
+                mirror.settle(self.folder, record.get("sha256", {}), last="record.json")
+            return
+        for part in sorted((self.folder / "parts").glob("*.parquet")):
+            if f"parts/{part.name}" not in there:
+                mirror.push(self.folder, f"parts/{part.name}")
 
     def _count(self, part: Path) -> None:
         import pyarrow.parquet as pq

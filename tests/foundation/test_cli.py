@@ -203,6 +203,12 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(
     assert list(toy.iterdir()) == [toy / "S"]
 
 
+def test_a_job_that_was_sent_back_to_the_queue_does_not_pass_for_finished(toy: Path) -> None:
+    assert main([MODEL, "-m", "task.fail=requeued", "hydra.sweep.dir=S"]) == -1
+    assert main([MODEL, "-m", "task.fail=requeued,null", "hydra.sweep.dir=T"]) == -1
+    assert not (toy / "T/1-toy-words-generate").exists()
+
+
 def test_a_suites_figures_are_recorded(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [MODEL, "task=evaluate", "suite=letters", "suite.limit=3", "resume=E"]
     assert main(words) == 0

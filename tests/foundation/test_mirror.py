@@ -132,6 +132,14 @@ def test_parts_from_before_there_was_an_address_are_brought(tmp_path: Path) -> N
     again.close()
 
 
+def test_a_run_killed_before_the_address_had_its_record_brings_it(toy: Path) -> None:
+    results = fm.load("toy/words", placement="cpu").generate(count=20, batch=4, folder=toy / "a")
+    results.finish()
+    mirror = Mirror(f"file://{toy}/far")
+    Run(toy / "a", {}, results.run.config, mirror=mirror).close()
+    assert {"record.json", "results.parquet"} <= set(kept(mirror, toy / "a"))
+
+
 def test_what_was_changed_there_is_written_again_at_the_end(toy: Path) -> None:
     address = f"file://{toy}/far"
     results = fm.load("toy/words", placement="cpu").generate(count=60, batch=4, folder=address)

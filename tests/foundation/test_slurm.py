@@ -20,6 +20,7 @@ import foundation as fm
 
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.timeout(600),  # Slurm begins a job that was sent back after two minutes
     pytest.mark.skipif(
         os.getuid() != 0 or not all(map(shutil.which, ("munged", "slurmctld", "slurmd", "sbatch"))),
         reason="needs root and the packages slurmctld, slurmd, slurm-client and munge",
@@ -120,13 +121,13 @@ def test_a_preempted_array_of_ranges_is_the_whole_run(
     until(lambda: len(list(root.glob("*/status.json"))) == 2, slurm)
     urgent = told("sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
     assert "Submitted" in urgent
-    out, err = run.communicate(timeout=280)
+    _, err = run.communicate(timeout=500)
     assert run.returncode == 0, err
     logs = "".join(path.read_text() for path in root.glob(".submitit/**/*.out"))
     logs += "".join(path.read_text() for path in root.glob(".submitit/**/*.err"))
     assert logs.count("Requeued job") >= 2, logs[-3000:]
     joined = start("task=join", f"task.run={root}")
-    assert joined.communicate(timeout=100)[0].startswith("200 words")
+    out, err = joined.communicate(timeout=100)
+    assert out.startswith("200 words"), err
     alone = fm.load("toy/words", placement="cpu").generate(count=200, batch=8).table()
     assert pq.read_table(root / "results.parquet").to_pylist() == alone.to_pylist()
-    assert "of 4 ranges" not in out

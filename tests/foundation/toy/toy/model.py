@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Words:
                 _eat()
             if request.fail == "inside":
                 raise ValueError("the model broke\nin two lines")
+            if request.fail == "requeued":
+                sys.exit(-1)  # as submitit does when Slurm is to begin the job again
             if request.fail == "full":
                 raise OSError(28, "No space left on device")
             numbers = draws.select([row]).uniform(0, (request.letters,))[0]
