@@ -55,7 +55,9 @@ def ids(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("engine", ["engine.workers=null", "engine.workers=2"])
+@pytest.mark.parametrize(
+    "engine", ["engine.workers=null", pytest.param("engine.workers=2", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("size", ["24k", "72k"])
 def test_a_full_disk_is_told_and_gone_on_with(
     start: Start, mount: Mount, size: str, engine: str
