@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,15 +60,13 @@ def jobs(given: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-def made(words: Sequence[str], engine: Sequence[str], folder: Path) -> float:
-    """Run it, or what is left of it, into the folder; the seconds it took."""
-    began = time.monotonic()
+def make(words: Sequence[str], engine: Sequence[str], folder: Path) -> None:
+    """Run it, or what is left of it, into the folder."""
     if "-m" in engine:
         run([*words, *engine, f"hydra.sweep.dir={folder}"])
         run(["task=join", f"task.run={folder}"])
     else:
         run([*words, *engine, f"resume={folder}"])
-    return time.monotonic() - began
 
 
 def run(words: Sequence[str]) -> None:
@@ -164,10 +161,10 @@ def measured(given: argparse.Namespace, folder: Path) -> dict[str, dict[str, Any
         found[job] = {}
         for engine in [ALONE, *(e for e in given.engines if e != ALONE)]:
             where = folder / f"{job}-{engine.replace(', ', '-').replace(' ', '-')}"
-            seconds = made([*words, *COMMON], ENGINES[engine], where)
+            make([*words, *COMMON], ENGINES[engine], where)
             if engine == ALONE:
                 alone = where
-            found[job][engine] = {"seconds": seconds, **compare(alone, where)}
+            found[job][engine] = compare(alone, where)
             print(f"{job}, {engine}: {found[job][engine]}", flush=True)
     return found
 
