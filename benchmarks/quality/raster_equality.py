@@ -127,7 +127,8 @@ def main() -> None:
     apart = alike.pop("unaligned")
     steps = seams(plain)
     print("steps", steps)
-    print(save("raster_equality", {"cosines": alike, "unaligned": apart, "steps": steps}, asked.out))
+    body = {"cosines": alike, "unaligned": apart, "steps": steps}
+    print(save("raster_equality", body, asked.out))
 
 
 if __name__ == "__main__":
