@@ -48,6 +48,7 @@ def geometries() -> list[Geometry]:
     prompts = {"prompts": [WORDS] * 32, "max_tokens": 24}
     code = {"prompts": ["def add(a, b):\n    "] * 32, "max_tokens": 24}
     small = {"prompts": ["a red circle"] * 32, "steps": 4}
+    many = {"prompts": ["a red circle"] * 128, "steps": 4}
     smiles = {"smiles": SMILES * 171, "count": 1}
     square = lambda side: {"prompts": ["a red circle"] * 2, "width": side, "height": side}  # noqa: E731
     bigger = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32,
@@ -68,6 +69,7 @@ def geometries() -> list[Geometry]:
                  "float32", LLAMA),
         Geometry("image pixels 64", "image/starter", "generate", small, 32, "float32",
                  {"width": 384, "depth": 12}),
+        Geometry("image starter", "image/starter", "generate", many, 128),
         Geometry("image sd 256", "image/stable-diffusion-1.5", "generate",
                  {**square(256), "steps": 2}, 2, "bfloat16", {"scale": 1.0}),
         Geometry("image sd 512", "image/stable-diffusion-1.5", "generate",

@@ -8,8 +8,8 @@ from foundation.spec import ModelSpec
 
 DECODING = 3.5
 """Tensors of the autoencoder's widest layers at full size that are held at once, about."""
-STEPPING = 36
-"""Tensors of the denoiser's first layers, or of a transformer's block, that are held at once."""
+STEPPING = {"unet": 36, "transformer": 24}
+"""Tensors of a UNet's first layers, or of a transformer's block, that are held at once, about."""
 PIXEL = 3 * 4 * 3
 """Bytes of a pixel as float32, twice, and as a picture."""
 GUIDED = 2
@@ -18,7 +18,8 @@ GUIDED = 2
 
 def drawing(spec: ModelSpec, pixels: int, size: int) -> int:
     """Bytes of one picture while it is drawn, in numbers of `size` bytes."""
-    stepping = _tokens(spec, pixels) * _width(spec) * size * STEPPING * GUIDED
+    held = STEPPING["transformer" if config(spec, "transformer") else "unet"]
+    stepping = _tokens(spec, pixels) * _width(spec) * size * held * GUIDED
     return int(max(stepping, _decoding(spec, pixels, size)) + PIXEL * pixels)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from foundation.errors import Altered, InputError, UnknownName
 
-SETTINGS = ("task.input", "task.record")
+SETTINGS = ("task.input", "task.record", "task.redraw")
 SHOWN = 20
 
 
@@ -28,7 +28,7 @@ def answer(typed: Sequence[str]) -> str:
     if not wrong:
         many = f"{len(found):,} files of " if path.is_dir() else ""
         why = "by its record" if path.is_dir() else f"by {found[0].why}"
-        return f"unaltered: {many}{path}, {why}"
+        return f"unaltered: {many}{path}, {why}{_redrawn(path, given.get('task.redraw'))}"
     if all(finding.state == "unsealed" for finding in wrong):
         raise InputError(
             f"not known: {path}: {wrong[0].why}; give its run folder, or task.record=<run folder>"
@@ -36,3 +36,20 @@ def answer(typed: Sequence[str]) -> str:
     told = [f"{finding.name} is {finding.state} ({finding.why})" for finding in wrong[:SHOWN]]
     more = f" and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
     raise Altered(f"altered: {'; '.join(told)}{more}")
+
+
+def _redrawn(folder: Path, count: str | None) -> str:
+    """What came of making `count` rows again, to be added to the answer; Altered where none did."""
+    if count is None:
+        return ""
+    if not count.isdecimal():
+        raise InputError(f"task.redraw must be a whole number of rows, got '{count}'")
+    from foundation.trust.redraw import redraw
+
+    found = redraw(folder, int(count))
+    same = found.rows - len(found.other)
+    told = f"{same:,} of {found.rows:,} rows made again are the same"
+    if found.rows and not same:
+        raise Altered(f"{told}: another model, version or machine made {folder}")
+    shown = ", ".join(map(str, found.other[:SHOWN]))
+    return f"; {told}" + (f" (not {shown})" if shown else "")
