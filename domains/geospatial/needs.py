@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-WRITING = 40_000_000
+WRITING = 25_000_000
 """Bytes of reading and writing whatever the size of the scene, about."""
-COPIES = 4.5
+COPIES = 6.5
 """Of a scene's vectors, in float16, while its file is made, about."""
 
 
