@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from foundation.durable import replacing
+from foundation.failures import tell
 from foundation.placement.host import cores
 from foundation.trust import provenance
 from foundation.trust.seal import sealed
@@ -50,6 +51,7 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
 
     The SDF has every valid row, in the table's order, named by its id, with 2D coordinates and
     the row's columns as data fields. The picture has the first 20 valid and unique molecules.
+    Where the system lacks what RDKit draws with, there is no picture and a line says so.
     The table is streamed, so memory does not grow with it, and a long one is written by as many
     processes as there are cores. Tasks whose outputs are not molecules
     write nothing.
@@ -58,7 +60,7 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
         return []
     from pyarrow import parquet
 
-    sdf, png = folder / "molecules.sdf", folder / "molecules.png"
+    sdf, png, lacking = folder / "molecules.sdf", folder / "molecules.png", _lacking()
     with parquet.ParquetFile(results, pre_buffer=False) as table:
         wanted = [name for name in table.schema_arrow.names if name != "embedding"]
         batches = table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted)
@@ -74,10 +76,13 @@ def write(folder: Path, task: str, results: Path) -> list[Path]:
             found = ([{**row, _TOLD: told} for row in batch.to_pylist()] for batch in batches)
             for rows, records in written(found):
                 file.writelines(records)
-                if picture is None:
+                if picture is None and not lacking:
                     shown = _first(shown + rows)  # rows come by id: the first found stay the first
                     if len(shown) == _SHOWN:
                         picture = beside.submit(_picture, shown)
+    if lacking:
+        tell(f"molecules.png is not drawn: {lacking}")
+        return [sdf]
     with replacing(png) as part:
         part.write_bytes(_picture(shown) if picture is None else picture.result())
     return [sdf, png]
@@ -88,7 +93,7 @@ def html(rows: "pyarrow.Table", folder: Path) -> str:
     shown = _first(_candidates(rows))
     line = markup.escape(_counts(rows))
     image = ""
-    if shown:
+    if shown and not _lacking():
         width = min(len(shown), _COLUMNS) * (_CARD[0] + _GAP) // 2
         data = base64.b64encode(_picture(shown)).decode("ascii")
         image = (
@@ -232,6 +237,16 @@ def _values(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _printable(text: str) -> str:
     """Models and files can hold terminal escapes."""
     return "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text)
+
+
+def _lacking() -> str:
+    """What the system lacks of what RDKit draws with, in words; no Python package brings it."""
+    try:
+        from rdkit.Chem.Draw import rdMolDraw2D  # noqa: F401
+    except ImportError as error:
+        missing = str(error).partition(":")[0]
+        return f"RDKit draws with {missing}; on Debian: apt-get install libxrender1 libxext6"
+    return ""
 
 
 def _picture(rows: Rows) -> bytes:

@@ -2,6 +2,7 @@ import base64
 import html.parser
 import io
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,12 @@ def test_a_long_table_is_written_by_processes_as_by_one(
     outputs.write(tmp_path, "generate", tmp_path / "results.parquet")
     assert together == (tmp_path / "molecules.sdf").read_bytes()
     assert together.count(b"$$$$") == sum(each["valid"] for each in rows)
+
+
+def test_without_the_systems_drawing_libraries_all_but_the_picture_is_written(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setitem(sys.modules, "rdkit.Chem.Draw", None)  # as where libXrender is not there
+    (sdf,) = write(tmp_path, [row(0, "CCO")])
+    assert sdf.read_text().count("$$$$") == 1
+    assert "apt-get install libxrender1" in capsys.readouterr().err
