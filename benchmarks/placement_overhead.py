@@ -51,9 +51,7 @@ def start(model: str, given: dict[str, Any]) -> tuple[float, float]:
     return float(clock), float(cpu)
 
 
-def run(
-    counts: bool, rows: int = 320, batch: int = 8, delay: float = 0.01
-) -> tuple[float, float]:
+def run(counts: bool, rows: int = 320, batch: int = 8, delay: float = 0.01) -> tuple[float, float]:
     """Seconds of a stream of 10 ms batches, with the ladder's counting or without.
 
     By the clock, and the waits with the processor time between them.

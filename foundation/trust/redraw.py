@@ -34,9 +34,7 @@ def redraw(folder: Path, count: int) -> Redrawn:
         raise InputError(f"task.redraw must be at least 1, got {count}")
     if not ((folder / TABLE).is_file() and (folder / "overrides.json").is_file()):
         raise InputError(f"{folder} is no run folder whose rows could be made again")
-    typed = [
-        word for word in remembered([f"resume={folder}"]) if not word.startswith(OWN)
-    ]
+    typed = [word for word in remembered([f"resume={folder}"]) if not word.startswith(OWN)]
     before = _rows(folder, [folder / TABLE])
     ranges = max(1, len(before) // count)
     with TemporaryDirectory() as scratch:
