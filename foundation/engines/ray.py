@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ class Ray:
             )  # fmt: skip
 
             def start(_: int) -> _Remote:
-                return _Remote(ray, kind.remote(spec, placement, work))
+                return _Remote(ray, kind.remote(spec, placement, work), partial(self._gone, ray))
 
             self._pool = Pool(start, self.workers, work.batch, left, lost, events)
             yield from self._pool.results(items, stop)
@@ -137,21 +138,40 @@ class Ray:
             )
         return True
 
+    @property
+    def _needs(self) -> dict[str, float]:
+        return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+
+    @property
+    def _wanted(self) -> str:
+        return ", ".join(f"{name} {amount:g}" for name, amount in self._needs.items() if amount)
+
+    def _fits(self, nodes: list[dict[str, float]]) -> bool:
+        """Whether a worker fits on a node, or on one that the autoscaler may still start."""
+        needs = self._needs.items()
+        return self.autoscaling or any(
+            all(node.get(name, 0) >= amount for name, amount in needs) for node in nodes
+        )
+
+    def _gone(self, ray: Any) -> None:
+        """A worker whose node died before it was there is waited for by Ray for ever."""
+        if not self._fits(_alive(ray)):
+            raise FoundationError(
+                f"no node of the Ray cluster is left that has {self._wanted} for a worker: "
+                "go on with resume=<the run folder> once there is one"
+            )
+
     def _refuse_what_is_not_there(self, ray: Any) -> None:
         """Ray waits for ever for a worker that fits on no node."""
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        needs = {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
-        fits = [
-            all(node.get(name, 0) >= amount for name, amount in needs.items()) for node in nodes
-        ]
-        if self.autoscaling or any(fits):
+        nodes = _alive(ray)
+        if self._fits(nodes):
             return
-        wanted = ", ".join(f"{name} {amount:g}" for name, amount in needs.items() if amount)
         sums = {name: sum(node.get(name, 0) for node in nodes) for name in _names(nodes)}
         has = ", ".join(f"{name} {amount:g}" for name, amount in sums.items())
         raise InputError(
-            f"no node of the cluster has {wanted} for a worker; its {len(nodes)} nodes have {has}:"
-            " ask for less (engine.gpus, engine.cpus), or say engine.autoscaling=true to wait"
+            f"no node of the cluster has {self._wanted} for a worker; "
+            f"its {len(nodes)} nodes have {has}: ask for less (engine.gpus, engine.cpus), "
+            "or say engine.autoscaling=true to wait"
         )
 
 
@@ -160,6 +180,11 @@ def _reach(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=ANSWERS).close()
+
+
+def _alive(ray: Any) -> list[dict[str, float]]:
+    """The resources of each node that is there."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _names(nodes: list[dict[str, float]]) -> list[str]:
@@ -222,10 +247,13 @@ def _writes(spec: "ModelSpec") -> bool:
 
 
 class _Remote:
-    """An actor, seen from the driver; packets travel with the next question for messages."""
+    """An actor, seen from the driver; packets travel with the next question for messages.
 
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray, self._actor = ray, actor
+    gone: asked while there is no answer; raises what ends the wait.
+    """
+
+    def __init__(self, ray: Any, actor: Any, gone: Callable[[], None]) -> None:
+        self._ray, self._actor, self._gone = ray, actor, gone
         self._packets: list[list[Item]] = []
         self._messages: list[Message] = []
 
@@ -236,12 +264,20 @@ class _Remote:
         if not self._messages:
             packets, self._packets = self._packets, []
             try:
-                self._messages = self._ray.get(self._actor.exchange.remote(packets))
+                self._messages = self._answer(self._actor.exchange.remote(packets))
             except self._ray.exceptions.RayTaskError as error:
                 raise FoundationError(f"a Ray worker failed: {error}") from error
             except self._ray.exceptions.RayError as error:
                 raise Died(" ".join(str(error).split())[:300]) from None
         return self._messages.pop(0)
+
+    def _answer(self, asked: Any) -> list[Message]:
+        while True:
+            try:
+                messages: list[Message] = self._ray.get(asked, timeout=ANSWERS)
+                return messages
+            except self._ray.exceptions.GetTimeoutError:
+                self._gone()
 
     def close(self) -> None:
         self._ray.kill(self._actor)
