@@ -85,32 +85,19 @@ def test_it_listens_on_this_machine_alone_and_ends_with_the_run(toy: Path) -> No
     assert not psutil.wait_procs(left, timeout=20)[1]
 
 
-def test_a_node_that_dies_before_its_actors_are_there_ends_the_run(
-    start: Callable[..., "object"], toy: Path
-) -> None:
-    """Ray itself would wait for ever for actors that have no node."""
-    run = start("model=toy/words", "task.count=200", "engine=ray", "engine.workers=2", "resume=run")
+def test_a_node_that_dies_ends_the_run(start: Callable[..., "object"], toy: Path) -> None:
+    """Ray itself would wait for ever for the actors that take the dead ones' place."""
+    words = ["model=toy/words", "task.count=4000", "task.batch=8", "task.pause=0.05"]
+    run = start(*words, "engine=ray", "engine.workers=2", "resume=run")
     deadline = time.monotonic() + 120
-    while not (nodes := _named(run.pid, "raylet")):  # type: ignore[attr-defined]
+    own = psutil.Process(run.pid)  # type: ignore[attr-defined]
+    while not (actors := [p for p in own.children(recursive=True) if _actor(p)]):
         assert time.monotonic() < deadline
-        time.sleep(0.02)
-    while not _named(run.pid, "ray::IDLE", "default_worker.py"):  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    nodes[0].kill()
+        time.sleep(0.05)
+    actors[0].parent().kill()  # type: ignore[union-attr]
     _, err = run.communicate(timeout=200)  # type: ignore[attr-defined]
     assert run.returncode == 1  # type: ignore[attr-defined]
     assert "no node of the Ray cluster is left that has CPU 1 for a worker" in err
-
-
-def _named(parent: int, *names: str) -> list[psutil.Process]:
-    found = []
-    with suppress(psutil.Error):
-        for process in psutil.Process(parent).children(recursive=True):
-            with suppress(psutil.Error):
-                if any(name in " ".join(process.cmdline()[:4]) for name in names):
-                    found.append(process)
-    return found
 
 
 def test_a_driver_that_is_killed_goes_on_on_another_engine(
