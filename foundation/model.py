@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from foundation import registry
-from foundation.adapter import Adapter, Notes, Placement
+from foundation.adapter import Adapter, Placement
+from foundation.asked import Asked
 from foundation.draws import Draws
-from foundation.durable import sha256
 from foundation.engines import Engine, Work
 from foundation.engines.ranges import Range
 from foundation.errors import InputError, PlacementError, UnknownName
@@ -22,7 +22,7 @@ from foundation.placement.ladder import Ladder, placements, told
 from foundation.placement.plan import Plan, leased, plan
 from foundation.placement.shortage import fell_short, free_unused
 from foundation.placement.spread import limit
-from foundation.results import Result, ResultSet, Summary
+from foundation.results import Result, ResultSet
 from foundation.runs import Run, finished
 from foundation.spec import Domain, ModelSpec
 
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from foundation.mirror import Mirror
     from foundation.placement.leases import Lease
     from foundation.requests import Item, Settings
-    from foundation.spec import Delta
 
 BATCH = 32
-ENDLESS = 2**62
 TUNED = "tuned.json"
 _LOADED: "WeakValueDictionary[str, Model]" = WeakValueDictionary()
 
@@ -83,10 +81,24 @@ class Model:
         found: type[Adapter] = registry.resolve(self.spec.adapter)
         return found
 
+    @property
+    def loaded(self) -> Adapter | None:
+        """The adapter, where it is loaded."""
+        return self._adapter
+
+    def rows(self, settings: "Settings") -> int:
+        """Rows of a batch that a task's settings ask for, or the model's usual number."""
+        return settings.batch or usual_batch(self.spec)
+
+    def happened(self) -> list[str]:
+        """What happened since it was last asked, for a run's record."""
+        events, self._events = self._events, []
+        return events
+
     def _plan(self, task: str, settings: "Settings") -> None:
         """Decide what a run begins with; PlacementError before anything is fetched or loaded."""
         placement = replace(self.placement, dtype=self.dtype)
-        rows = self._batch(settings)
+        rows = self.rows(settings)
         # A pipe can be read but once: its requests are not looked at beforehand.
         seen = settings.requests() if settings.rereadable else iter(())
         self.plan = plan(self.spec, self.adapter_class, task, seen, rows, placement)
@@ -181,32 +193,19 @@ class Model:
         if folder is not None:
             self._take_dtype_of(folder)
         self._plan(task, made)
-        identity = self._identity(task, given, seed, made)
-        if screens:
-            identity["screens"] = screens
-        span = _span(made, part)
-        total = len(span) if span.stop < ENDLESS else None
-        mirror = _mirror(output, part)
+        asked = Asked(self, task, given, made, seed, screens, part, config or {}, stop)
+        identity, mirror = asked.identity(), _mirror(output, part)
+        total, first = asked.total, asked.span.start
         place = folder or Path(tempfile.mkdtemp(prefix="foundation-"))
-        run = Run(place, {}, identity, span.start, total, mirror)
+        run = Run(place, {}, identity, first, total, mirror)
         ended = finished(place)
         if ended is None and self.engine is None:
-            run.columns = self._columns(made)
+            run.columns = asked.columns()
         return ResultSet(
             run=run,
-            begin=partial(
-                self._stream,
-                task=task,
-                settings=made,
-                seed=seed,
-                stop=stop,
-                span=span,
-                screens=screens,
-            ),
-            total=run.total,
-            finish=partial(
-                self._finish, task=task, settings=made, config=config or {}, part=part, span=span
-            ),
+            begin=asked.begin,
+            total=total,
+            finish=asked.finish,
             view=None if self.domain.view is None else registry.resolve(self.domain.view),
             text=registry.resolve(self.domain.text or "foundation.views:text"),
             temporary=folder is None,
@@ -303,91 +302,6 @@ class Model:
                 self.close()
                 self._dtype = before
 
-    def _batch(self, settings: "Settings") -> int:
-        return settings.batch or usual_batch(self.spec)
-
-    def _columns(self, settings: "Settings") -> dict[str, str]:
-        """The table's own columns; a vector's width is known when the model is loaded."""
-        wanted = settings.checks
-        columns = {
-            name: kind
-            for name, kind in settings.task.columns.items()
-            if wanted is None or name in wanted
-        }
-        for name, kind in columns.items():
-            if kind == "vector":
-                width = None if self.engine is None else self.engine.width()
-                width = width or getattr(self.adapter, "width")  # noqa: B009
-                columns[name] = f"vector<{width}>"
-        return columns
-
-    def _identity(
-        self, task: str, given: Mapping[str, Any], seed: int, settings: "Settings"
-    ) -> dict[str, Any]:
-        """What a resumed run must share with the one that was begun."""
-        identity: dict[str, Any] = {
-            "model": self.spec.name,
-            "source": self.spec.source,
-            "revision": self.spec.revision,
-            "weights": self.weights.digest,
-            "dtype": self.dtype,
-            "task": task,
-            "settings": {k: v for k, v in given.items() if v is not None and k != "name"},
-            "seed": seed,
-            "batch": self._batch(settings),
-        }
-        if self.spec.deltas:
-            identity["deltas"] = [
-                asdict(delta) | _delta_digest(delta) for delta in self.spec.deltas
-            ]
-        if self.spec.bits:
-            identity["bits"] = self.spec.bits
-        if self.spec.options:
-            identity["options"] = dict(self.spec.options)
-        named = {name: given[name] for name in settings.task.files if given.get(name) is not None}
-        if named:
-            paths = {name: Path(str(path)).expanduser() for name, path in named.items()}
-            identity["files"] = {name: sha256(path) for name, path in paths.items()}
-        return identity
-
-    def _stream(
-        self,
-        results: ResultSet,
-        *,
-        task: str,
-        settings: "Settings",
-        seed: int,
-        stop: Callable[[], int | None],
-        span: range,
-        screens: Mapping[str, Mapping[str, Any]],
-    ) -> Iterator[Result]:
-        def stopping() -> bool:
-            results.stopped = results.stopped or stop()
-            return results.stopped is not None
-
-        run = results.run
-        if run.total is not None and len(run.done) == run.total:
-            return
-        end = span.stop if span.stop < ENDLESS else None
-        items = (i for i in settings.requests(span.start, end) if i.id not in run.done)
-        asked = self._batch(settings)
-        batch = min(asked, self.plan.rows) if self.plan else asked
-        output = None if run.mirror is None else run.mirror.address
-        work = Work(task, settings.checks, batch, seed, run.folder, screens=screens, output=output)
-        if self.engine is None:
-            yield from self.answers(work, items, stopping, results.events, results.cancelled)
-            return
-        results.events += self._events
-        self._events = []
-        left = None if run.total is None else run.total - len(run.done)
-        placement = replace(self.placement, dtype=self.dtype)
-        answers = self.engine.results(
-            self.spec, placement, work, items, left, self._lost(work), stopping, results.events
-        )
-        for result in answers:
-            run.columns = run.columns or self._columns(settings)
-            yield result
-
     def answers(
         self,
         work: Work,
@@ -408,8 +322,7 @@ class Model:
         keep = None if self.domain.keep is None else registry.resolve(self.domain.keep)
         try:
             adapter = self.adapter
-            events += self._events
-            self._events = []
+            events += self.happened()
             ladder = Ladder(adapter, work.batch, events, self._load, self._placements)
             stream = Stream(
                 adapter, work.task, work.batch, work.seed, stop,
@@ -431,7 +344,7 @@ class Model:
     def _common(self, work: Work) -> dict[str, Any]:
         return {"seed": work.seed, "model": self.spec.name, "revision": self.revision}
 
-    def _lost(self, work: Work) -> "Callable[[Item, str], Result]":
+    def lost(self, work: Work) -> "Callable[[Item, str], Result]":
         """What makes the row of a request that no worker survives."""
         common = self._common(work)
 
@@ -445,93 +358,10 @@ class Model:
         """The pinned revision, or the digest of the weights where there is none."""
         return self.spec.revision or self.weights.digest[:16]
 
-    def _finish(
-        self,
-        results: ResultSet,
-        *,
-        task: str,
-        settings: "Settings",
-        config: Mapping[str, Any],
-        part: Range | None,
-        span: range,
-    ) -> Summary:
-        from foundation import join
-        from foundation.table import schema
-
-        run = results.run
-        if run.mirror is not None:
-            run.mirror.fetch(run.folder)  # what workers brought there
-        run.columns = run.columns or self._columns(settings)
-        table = run.folder / "results.parquet"
-        if len(run.done) and not run.usable:
-            raise InputError(f"no input could be used; the first: {run.refusal}")
-        if part is not None:
-            told = {"number": part.number, "of": part.of, "first": span.start, "end": span.stop}
-            total = settings.counted()
-            run.seal({**told, "total": total, "identity": run.config, "columns": run.columns})
-            run.record(self._record(results, task, config, []))
-            return summary(self.domain.noun, run)
-        unique = settings.task.unique_by if settings.unique else None
-        join.write(run.rows(), schema(run.columns), table, unique)
-        files = [table]
-        if self.domain.write is not None:
-            files += registry.resolve(self.domain.write)(run.folder, task, table)
-        if isinstance(self._adapter, Notes):
-            results.notes += self._adapter.notes()
-        run.record(self._record(results, task, config, files))
-        run.discard_parts()
-        return summary(self.domain.noun, run, tuple(files))
-
-    def _record(
-        self, results: ResultSet, task: str, config: Mapping[str, Any], files: list[Path]
-    ) -> dict[str, Any]:
-        from foundation import record
-
-        run = results.run
-        model = asdict(replace(self.spec, sha256={}, options=dict(self.spec.options), facts={}))
-        del model["facts"]  # whoever needs them reads them from the model's files
-        return {
-            "task": task,
-            "model": model,
-            "digests": dict(self.weights.files),
-            "identity": run.config,
-            "config": config,
-            "placement": asdict(self.placement) | {"dtype": self.dtype},
-            "plan": None if self.plan is None else self.plan.values(),
-            "engine": None if self.engine is None else self.engine.described(),
-            "versions": record.versions(),
-            "machine": record.machine(),
-            "seconds": {**self.seconds, "run": time.perf_counter() - results.began},
-            "counts": {"rows": len(run.done), "valid": run.valid, "refused": run.refused},
-            "usage": results.usage,
-            "events": results.events,
-            "notes": results.notes,
-            "peak_memory": record.peak_memory(),
-            "files": [str(path.relative_to(run.folder)) for path in files],
-        }
-
 
 def usual_batch(spec: ModelSpec) -> int:
     """Rows of a batch where the user says nothing."""
     return int(spec.options.get("batch", BATCH))
-
-
-def _delta_digest(delta: "Delta") -> dict[str, str]:
-    from foundation.hub import resolve
-
-    return {"digest": resolve(delta.path).digest}
-
-
-def _span(settings: "Settings", part: Range | None) -> range:
-    """The ids of a run, or of a range of it; up to ENDLESS where no one knows how many."""
-    if part is None:
-        return range(settings.total or ENDLESS)
-    if not settings.rereadable:
-        raise InputError(f"{settings.input} can be read but once and has no ranges: give a file")
-    total = settings.counted()
-    if total is None:
-        raise InputError("task.count=inf has no ranges: give a number")
-    return range(*part.bounds(total))
 
 
 def _mirror(output: str | None, part: Range | None) -> "Mirror | None":
@@ -544,16 +374,6 @@ def _mirror(output: str | None, part: Range | None) -> "Mirror | None":
     from foundation.mirror import Mirror
 
     return Mirror(output)
-
-
-def summary(noun: str, run: Run, files: tuple[Path, ...] = ()) -> Summary:
-    """The last line: what was made, how much of it is valid, where it is."""
-    made = len(run.done)
-    share = f", {run.valid / made:.1%} valid" if made else ""
-    inputs = "input" if run.refused == 1 else "inputs"
-    refused = f", {run.refused:,} {inputs} refused" if run.refused else ""
-    line = f"{made:,} {noun}{share}{refused}: {run.folder}"
-    return Summary(made, run.valid, run.folder, files, line)
 
 
 def load(
