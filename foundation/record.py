@@ -4,6 +4,7 @@ import os
 import platform
 import resource
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,6 +16,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages results depend on, where they are installed."""
     found = {"python": platform.python_version()}

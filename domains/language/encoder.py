@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PASS = 8192
 """Tokens of one pass, padding included."""
+FEW, LONGER = 16, 1.25
+"""Rows that are worth a pass of their own where the next are longer by this: they pad less."""
 
 
 class TextEncoder:
@@ -225,10 +227,12 @@ def _mean(states: Any, real: Any) -> Any:
 
 
 def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Places of rows by length, as many as a pass holds, and at least one."""
+    """Places of rows by length, as many as a pass holds and are alike, and at least one."""
     group: list[int] = []
     for place in sorted(range(len(rows)), key=lambda place: (len(rows[place]), place)):
-        if group and (len(group) + 1) * len(rows[place]) > PASS:
+        size = len(rows[place])
+        wide = len(group) >= FEW and size > LONGER * len(rows[group[0]])
+        if group and (wide or (len(group) + 1) * size > PASS):
             yield group
             group = []
         group.append(place)
