@@ -32,6 +32,7 @@ def save(name: str, values: Mapping[str, Any], folder: Path = RESULTS) -> Path:
 def _anywhere(text: str) -> str:
     """Without paths of this machine, which mean nothing elsewhere."""
     text = text.replace(sys.executable, "python").replace(f"{ROOT}/", "").replace(str(ROOT), ".")
+    text = text.replace(f"{Path.home()}/", "~/")
     folder = re.escape(tempfile.gettempdir())
     return re.sub(rf"{folder}/[^/\s\"]+", "FOLDER", text)
 
