@@ -94,7 +94,7 @@ def _cells(scene: Scene, numbers: Iterator[float]) -> list[tuple[float, ...]]:
         cells["right of"], cells["below"] = cells["left of"][::-1], cells["above"][::-1]
         return [tuple(map(float, cell)) for cell in cells[scene.relation]]
     if len(scene.kinds) == 1:
-        return [(SIDE / 8, SIDE / 8, SIDE * 3 / 4, SIDE * 3 / 4)]
+        return [(SIDE / 4, SIDE / 4, SIDE / 2, SIDE / 2)]
     order = sorted(range(4), key=[next(numbers) for _ in range(4)].__getitem__)
     return [
         (float(CELL * (n % 2)), float(CELL * (n // 2)), float(CELL), float(CELL))

@@ -16,15 +16,16 @@ from torch.nn import functional
 from foundation.domains.image import drawing, network, scenes
 from foundation.domains.image.attention import Attended
 from foundation.domains.image.scenes import COLOURS, SHAPES, Scene
-from foundation.domains.image.wording import caption, vocabulary
+from foundation.domains.image.wording import NOUNS, caption, phrases, vocabulary
 from foundation.draws import Draws
 from foundation.errors import SourceError
 
 LEAST = 0.05  # the pipeline divides by no earlier time
-TOLD = 0.1  # weight of what patches show
+TOLD = 0.1  # weight of what patches show and of what phrases say
 SEEN = 0.08  # share of a patch that a thing covers to be what it shows
 WORDINGS = 8
 KINDS = [len(SHAPES) + 1, len(COLOURS) + 1]  # what a patch may show, nothing among it
+SAID = [len(COLOURS) + 1, len(NOUNS) + 1]  # what a word's phrase may say, nothing among it
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Learner(nn.Module):
         super().__init__()
         self.parts = nn.ModuleDict(parts)
         self.shows = _Shows(shape.width)
+        self.says = nn.Linear(shape.text_width, sum(SAID))
         painter: Any = self.parts["transformer"]
         reader: Any = self.parts["text_encoder"]
         painter.set_attn_processor(Attended())
@@ -58,34 +60,35 @@ class Learner(nn.Module):
         time: Tensor,
         tokens: Tensor,
         mask: Tensor,
-        shown: Tensor | None = None,
+        told: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Summed loss of the pictures; without `shown`, of the pixels alone.
+        """Summed loss of the pictures; without `told`, of the pixels alone.
 
         The error of the clean picture predicted from `mixed` = (1 - t) x + t noise, over t: between
         the clean picture's own error and the flow's (Li and He 2025). With it what shape and
         colour each patch shows, read in the middle of the network: pixels alone say little about
-        the difference between a star and a cross.
+        the difference between a star and a cross. And what colour and noun stand in each word's
+        phrase, read from the text encoder by one linear layer: without it two objects' colours
+        were drawn as if the caption were a bag of words.
         """
-        text = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
+        read = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
+        states = read.last_hidden_state
         middle: list[Tensor] = []
-        with nullcontext() if shown is None else self._kept(middle):
+        with nullcontext() if told is None else self._kept(middle):
             guess = self.parts["transformer"](
                 hidden_states=mixed,
                 timestep=time,
-                encoder_hidden_states=text.last_hidden_state,
+                encoder_hidden_states=states,
                 attention_mask=mask,
                 return_dict=False,
             )[0]
         wrong = (guess.float() - pixels).square().flatten(1).mean(1)
         error: Tensor = (wrong / time.clamp(min=LEAST)).sum()
-        if shown is None:
+        if told is None:
             return error
-        told = self.shows(middle[0]).float().flatten(0, 1)
-        kinds = shown.flatten(0, 1)
-        for logits, kind in zip(told.split(KINDS, 1), kinds.unbind(1), strict=True):
-            error = error + TOLD * len(pixels) * functional.cross_entropy(logits, kind)
-        return error
+        shown, said = told
+        error = error + _mistaken(self.shows(middle[0]), shown, KINDS)
+        return error + _mistaken(self.says(states), said, SAID)
 
     @contextmanager
     def _kept(self, states: list[Tensor]) -> Iterator[None]:
@@ -138,6 +141,7 @@ class PictureTraining:
         return {
             "pixels": pixels.permute(0, 3, 1, 2).contiguous() / 127.5 - 1,
             "shown": torch.from_numpy(np.stack([each.shown for each in drawn])),
+            "said": self._said(tokens["input_ids"]),
             "tokens": tokens["input_ids"],
             "mask": tokens["attention_mask"].bool(),
         }
@@ -156,8 +160,8 @@ class PictureTraining:
         time = shift * even / (1 + (shift - 1) * even)
         noise = torch.randn(pixels.shape, generator=generator, device=device)
         mixed = torch.lerp(pixels, self.shape.noise * noise, time[:, None, None, None])
-        shown = batch.get("shown") if learning else None
-        return self.learner(pixels, mixed, time, batch["tokens"], batch["mask"], shown), rows
+        told = (batch["shown"], batch["said"]) if learning else None
+        return self.learner(pixels, mixed, time, batch["tokens"], batch["mask"], told), rows
 
     def targets(self) -> Sequence[str]:
         return ("img_qkv_proj", "txt_kv_proj", "to_out.0", "gate_proj", "up_proj", "down_proj")
@@ -166,6 +170,11 @@ class PictureTraining:
         """Write a folder of diffusers."""
         parts = deepcopy(self.learner.parts).to("cpu").eval()
         network.save(network.pipeline(self.shape, parts, self.words), folder)  # type: ignore[arg-type]
+
+    def _said(self, tokens: Tensor) -> Tensor:
+        """Colour and noun of each token's phrase, [rows, tokens, 2]."""
+        words = [self.words.convert_ids_to_tokens(row) for row in tokens.tolist()]
+        return torch.tensor([phrases(row) for row in words])
 
     def _numbers(self, rows: Sequence[str], draws: Draws) -> Iterator[Iterator[float]]:
         """Each row's own numbers; held-out scenes take others than those trained on."""
@@ -180,6 +189,13 @@ class PictureTraining:
         picture = drawing.draw(scene, numbers)
         shown = _shown(scene, picture, self.shape.patch)
         return Drawn(picture.pixels, caption(scene, chain(numbers)), shown)
+
+
+def _mistaken(logits: Tensor, told: Tensor, sizes: list[int]) -> Tensor:
+    """Summed loss of `told` [rows, places, parts], each part with its share of the logits."""
+    guesses, kinds = logits.float().flatten(0, 1).split(sizes, 1), told.flatten(0, 1).unbind(1)
+    losses = [functional.cross_entropy(*pair) for pair in zip(guesses, kinds, strict=True)]
+    return TOLD * len(told) * torch.stack(losses).sum()
 
 
 class _Shows(nn.Sequential):
