@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from foundation.domains.image import drawing, plan, scenes
 from foundation.domains.image.scenes import COLOURS, RELATIONS, SHAPES, SKILLS, Scene
-from foundation.domains.image.wording import caption, vocabulary
+from foundation.domains.image.wording import caption, phrases, vocabulary
 from foundation.draws import Draws
 from foundation.errors import RequestError
 
@@ -129,3 +129,15 @@ def test_drawing_takes_no_more_numbers_than_it_says():
         counted = islice(endless, scenes.NUMBERS)
         scene = scenes.compose(skill, "train", counted)
         drawing.draw(scene, islice(endless, drawing.NUMBERS))
+
+
+def test_each_word_of_a_phrase_is_told_its_colour_and_its_noun() -> None:
+    text = "two small red circles and a square on a pink background"
+    words = text.split()
+    told = dict(zip(words, phrases(words), strict=True))
+    red, pink = COLOURS.index("red") + 1, COLOURS.index("pink") + 1
+    circle, square = SHAPES.index("circle") + 1, SHAPES.index("square") + 1
+    assert [told[word] for word in ("small", "red", "circles")] == [(red, circle)] * 3
+    assert told["square"] == (0, square)
+    assert told["pink"] == told["background"] == (pink, len(SHAPES) + 1)
+    assert told["two"] == told["and"] == told["on"] == (0, 0)
