@@ -160,7 +160,8 @@ class PictureTraining:
         time = shift * even / (1 + (shift - 1) * even)
         noise = torch.randn(pixels.shape, generator=generator, device=device)
         mixed = torch.lerp(pixels, self.shape.noise * noise, time[:, None, None, None])
-        told = (batch["shown"], batch["said"]) if learning else None
+        # What a stranger's pictures show is not known.
+        told = (batch["shown"], batch["said"]) if learning and "shown" in batch else None
         return self.learner(pixels, mixed, time, batch["tokens"], batch["mask"], told), rows
 
     def targets(self) -> Sequence[str]:

@@ -108,8 +108,9 @@ class CaptionedPictures:
         self.start, self.inner, self.adapted = start, inner, None
         self.shape = inner.shape
         inner.learner.train()
-        # Of drawn scenes alone it is known what their patches show.
+        # Of drawn scenes alone it is known what their patches show and their phrases say.
         inner.learner.shows.requires_grad_(False)
+        inner.learner.says.requires_grad_(False)
         if start.method == "lora":
             # Few pictures would bend all its words.
             inner.learner.parts["text_encoder"].requires_grad_(False)
