@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.latency import percentiles
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -38,13 +40,16 @@ def main() -> None:
         results = model.generate(
             prompts=texts, max_tokens=given.new, folder=Path(folder) / "run", **common
         )
-        rows = list(results)
+        rows, came = [], []
+        for row in results:
+            rows.append(row)
+            came.append(time.perf_counter() - began)
         results.finish()
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     made = int(sum(row.usage["tokens"] for row in rows))
     report = {"dtype": model.dtype, "batch": given.batch, "prompts": len(rows), "tokens": made}
     report |= {"seconds": seconds, "seconds_each": seconds / made, "cpu_each": cpu / made}
-    report |= {"load_seconds": load}
+    report |= {"load_seconds": load, "first_result": came[0], **percentiles(came)}
     print(json.dumps(report | {"threads": torch.get_num_threads()}))
 
 

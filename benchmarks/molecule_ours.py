@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.latency import percentiles
 from benchmarks.molecule_baseline import SHORT
 
 
@@ -29,20 +30,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         results = model.generate(count=given.count, columns=columns, folder=Path(folder) / "run")
-        first = last = 0.0
-        for _ in results:
-            last = time.perf_counter() - began
-            first = first or last
+        came = [time.perf_counter() - began for _ in results]
         valid = results.finish().valid
         seconds = time.perf_counter() - began
     report = {
         "count": given.count,
         "seconds": seconds,
         "seconds_each": seconds / given.count,
-        "first_result": first,
-        "last_result": last,
-        "writing": seconds - last,
+        "first_result": came[0],
+        "last_result": came[-1],
+        "writing": seconds - came[-1],
         "valid": valid,
+        **percentiles(came),
     }
     print(json.dumps(report))
 

@@ -27,6 +27,8 @@ from benchmarks.record import RESULTS, save
 
 PROCESSOR = ("cpu", "cpu_each", "processor")
 """Measures that waiting for a core does not lengthen (benchmarks.aa_trial shows what they tell)."""
+USAGE = ("wall", "cpu", "memory", "read")
+"""Measures that every side has."""
 STILL = 1.05
 """A side that is faster than a round before by more than this is still warming up."""
 
@@ -59,9 +61,13 @@ class Sample:
     disturbed: str = ""
 
     def value(self, measure: str) -> float:
-        """`wall`, `cpu`, `memory`, `read`, or a number of the side's own report by its name."""
-        if measure in ("wall", "cpu", "memory", "read"):
+        """`wall`, `cpu`, `memory`, `read`, `energy` (of all parts; KeyError where none could be
+        read), or a number of the side's own report by its name.
+        """
+        if measure in USAGE:
             return float(getattr(self.usage, measure))
+        if measure == "energy" and self.usage.energy:
+            return sum(self.usage.energy.values())
         return float(self.usage.report[measure])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.energy import Meter
 from foundation.signals import ending
 
 EVERY = 0.1
@@ -33,7 +34,8 @@ class Usage:
     memory: the most bytes resident in the whole process tree, pages that processes share counted in
     each; seen every EVERY seconds, so a shorter peak can be missed. report: the last line of
     standard output where that is a JSON object, else empty. read: bytes that came from the disk,
-    what the system had in memory already left out.
+    what the system had in memory already left out. energy: joules that the machine's parts took
+    meanwhile (benchmarks.energy), empty where no counter can be read.
     """
 
     wall: float
@@ -41,6 +43,7 @@ class Usage:
     memory: int
     report: Mapping[str, Any] = field(default_factory=dict)
     read: int = 0
+    energy: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure(
@@ -58,7 +61,7 @@ def measure(
     changed = {**os.environ, **(environment or {})}
     variables = {name: value for name, value in changed.items() if value is not None}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        began = time.perf_counter()
+        meter, began = Meter(), time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, env=variables, cwd=folder)
         watch = Watch(process.pid, timeout, every)
         try:
@@ -68,7 +71,7 @@ def measure(
         except BaseException:
             end(process.pid)
             raise
-        wall = time.perf_counter() - began
+        wall, energy = time.perf_counter() - began, meter.used()
         process.returncode = os.waitstatus_to_exitcode(status)
         watch.close()
         out.seek(0), err.seek(0)
@@ -78,7 +81,7 @@ def measure(
             raise CommandFailed(f"{' '.join(command)}: {why}\n{said}")
         report = _report(out.read().decode(errors="replace"))
     cpu, read = used.ru_utime + used.ru_stime, used.ru_inblock * BLOCK
-    return Usage(wall, cpu, watch.peak, report, read)
+    return Usage(wall, cpu, watch.peak, report, read, energy)
 
 
 class Watch:

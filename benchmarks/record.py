@@ -14,8 +14,11 @@ from typing import Any
 from foundation.durable import write_text
 from foundation.record import machine, versions
 
-SCHEMA = 2
-"""2: samples say what others took; cases of the suite have `case`, `usual` and `answers`."""
+SCHEMA = 3
+"""2: samples say what others took; cases of the suite have `case`, `usual` and `answers`.
+3: a sample's usage has `energy`, empty where no counter can be read; reports of sides that give
+single results have `latency_p50`, `latency_p90` and `latency_p99`.
+"""
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,6 @@ def evaluate(
     body = {key: found[key] for key in KEPT if key in found}
     body["command"] = " ".join(words(f"foundation task=evaluate {case.evaluate}", known))
     body["run_seconds"] = found["seconds"]
-    body["usage"] = {"wall": used.wall, "cpu": used.cpu, "memory": used.memory}
+    body["usage"] = {key: value for key, value in asdict(used).items() if key != "report"}
     body["answers"] = [f"{case.name}: {len(found['metrics'])} metrics"]
     return body

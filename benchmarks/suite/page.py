@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.latency import SHARES
+from benchmarks.pairs import USAGE
 from benchmarks.record import RESULTS, ROOT
 from benchmarks.suite import charts, peers
 from benchmarks.suite.cases import Case
@@ -18,22 +20,27 @@ from benchmarks.suite.growth import beyond_start
 from foundation.durable import write_text
 
 DOMAINS = ("molecule", "image", "code", "geospatial", "language", "core")
+LATENCIES = [f"latency_p{share}" for share in SHARES]
 WIDE = 1000
 """Pixels of a picture on the page."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Medians of a side: peak of its process tree in MiB, seconds of all of it, of its processors,
-    and to its first result (None where it does not report that).
+    """Medians of a side: peak of its process tree and what it read from the disk in MiB, seconds of
+    all of it and of its processors, to its first result and, by percentile, to each (empty where it
+    does not report them), and joules in words.
     """
 
     record: str
     side: str
     mib: float
+    read: float
     wall: float
     processor: float
     first: float | None
+    latency: Sequence[float]
+    energy: str
 
 
 @dataclass(frozen=True)
@@ -118,10 +125,28 @@ def _runs(name: str, record: Mapping[str, Any]) -> Iterator[Run]:
             if sample["usage"].get("memory") and not sample.get("disturbed"):
                 seen.setdefault(sample["side"], []).append(sample["usage"])
         for side, usages in seen.items():
-            usual = {key: median(u[key] for u in usages) for key in ("memory", "wall", "cpu")}
-            firsts = [u["report"]["first_result"] for u in usages if "first_result" in u["report"]]
-            first = median(firsts) if firsts else None
-            yield Run(title, side, usual["memory"] / 2**20, usual["wall"], usual["cpu"], first)
+            usual = {key: median(u.get(key, 0) for u in usages) for key in USAGE}
+            reports = [usage["report"] for usage in usages]
+            told = [_reported(reports, key) for key in ("first_result", *LATENCIES)]
+            yield Run(
+                title, side, usual["memory"] / 2**20, usual["read"] / 2**20, usual["wall"],
+                usual["cpu"], told[0], [value for value in told[1:] if value is not None],
+                _energy(usages),
+            )  # fmt: skip
+
+
+def _reported(reports: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    found = [report[key] for report in reports if key in report]
+    return median(found) if found else None
+
+
+def _energy(usages: Sequence[Mapping[str, Any]]) -> str:
+    """Joules of all counters; in words where there is no number."""
+    if not all("energy" in usage for usage in usages):
+        return "not recorded"
+    if not all(usage["energy"] for usage in usages):
+        return "not readable here"
+    return f"{median(sum(usage['energy'].values()) for usage in usages):,.0f}"
 
 
 def _grown(case: Case, results: Path) -> Iterator[Grown]:

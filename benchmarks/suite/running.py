@@ -11,7 +11,18 @@ from typing import Any
 
 from benchmarks.contention import devices
 from benchmarks.interval import Ratio
-from benchmarks.pairs import Calm, Sample, Side, compare, counts, described, line, run, values
+from benchmarks.pairs import (
+    USAGE,
+    Calm,
+    Sample,
+    Side,
+    compare,
+    counts,
+    described,
+    line,
+    run,
+    values,
+)
 from benchmarks.process import CommandFailed, measure
 from benchmarks.record import ROOT, save
 from benchmarks.suite import commits, evaluating, growth, peers
@@ -175,7 +186,8 @@ def usual(samples: Sequence[Sample], side: str) -> dict[str, float]:
     """The median of everything a side was measured by or reported."""
     own = [sample.usage for sample in samples if sample.side == side]
     numbers = [key for key, value in own[0].report.items() if _number(value)] if own else []
-    measures = [*("wall", "cpu", "memory", "read"), *numbers] if own else []
+    read = [*USAGE, *(["energy"] if own and all(usage.energy for usage in own) else [])]
+    measures = [*read, *numbers] if own else []
     return {name: median(found) for name in measures if (found := values(samples, side, name))}
 
 

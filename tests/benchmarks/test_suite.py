@@ -23,8 +23,9 @@ def test_a_suite_runs_its_cases_and_leaves_a_record(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "help: " in done.stdout
     record = json.loads((tmp_path / "help.json").read_text())
-    assert record["schema"] == 2
+    assert record["schema"] == 3
     assert record["samples"][0]["foreign"]["steal"] >= 0
+    assert all("energy" in sample["usage"] for sample in record["samples"])
     assert record["answers"]
     assert {sample["side"] for sample in record["samples"]} == {"bare", "ours"}
     assert "/python" not in json.dumps(record["sides"])
