@@ -1,5 +1,9 @@
-"""The prompts that every side of the language benchmarks goes on with."""
+"""The prompts that every side of the language benchmarks goes on with.
 
+python -m benchmarks.language_prompts --out FILE
+"""
+
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -57,3 +61,15 @@ def write(path: Path, count: int) -> dict[str, Any]:
         encoding="utf-8",
     )
     return {"count": count, "shortest": lengths[0], "longest": lengths[-1], "sum": sum(lengths)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    print(json.dumps(write(given.out, given.count)))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ A case is a file in conf/case/, of one of three kinds, told apart by the key it 
 `sizes` and `data` are filled into commands.
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,8 @@ class Growth:
 
 @dataclass(frozen=True)
 class Case:
-    """name: of the file. record: its name, the case's if empty. domain: or `core`.
+    """name: of the file. record: its name, the case's if empty. domain: or `core`. model: whose
+    speed or quality it is, as `<domain>/<name>`; empty: that of `evaluate`, else none's.
 
     ours: a side; a ratio is what another side takes over what ours takes. measures: of each side.
     claims: the least ratio aimed at, by measure. setup: run once before the sides. pairs: that must
@@ -57,6 +59,7 @@ class Case:
     name: str
     title: str
     domain: str = "core"
+    model: str = ""
     sides: Mapping[str, SideSpec] = field(default_factory=dict)
     ours: str = "ours"
     measures: tuple[str, ...] = ("wall",)
@@ -98,7 +101,9 @@ def case(name: str, values: Mapping[str, Any]) -> Case:
         raise InputError(f"case {name}: {error}; see benchmarks/suite/cases.py") from error
     if sum(bool(getattr(found, kind)) for kind in KINDS) != 1:
         raise InputError(f"case {name} needs exactly one of {', '.join(KINDS)}")
-    found = replace(found, record=found.record or name)
+    named = re.search(r"\bmodel=(\S+)", found.evaluate or "")
+    model = found.model or (named[1] if named else "")
+    found = replace(found, record=found.record or name, model=model)
     if found.sides and found.ours not in found.sides:
         raise InputError(f"case {name}: ours is '{found.ours}', which is none of its sides")
     return found

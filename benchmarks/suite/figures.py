@@ -7,7 +7,8 @@ A row is a ratio, a metric beside its baselines, or a fact. Paths into a record 
     {what: ..., metric: metrics > accuracy, better: high, beside: {bag of words: ...}}
     {what: ..., fact: "{{ record.lost }} of {{ record.trials }} lost", holds: record.lost == 0}
 
-`at_most` is a claim from above: a ratio of what ours takes over what the plain way takes.
+`model` is another than the case's. `at_most` is a claim from above: a ratio of what ours takes over
+what the plain way takes.
 `published: {name: number}` are figures of others, not measured here.
 """
 
@@ -44,10 +45,13 @@ class Beside:
 
 @dataclass(frozen=True)
 class Row:
-    """kind: ratio, metric or fact. interval: middle, low and high of a ratio, for the chart."""
+    """kind: ratio, metric or fact. model: `<domain>/<name>`, empty where a row is of none.
+    interval: middle, low and high of a ratio, for the chart.
+    """
 
     case: str
     domain: str
+    model: str
     kind: str
     what: str
     ours: str
@@ -103,7 +107,8 @@ def _shown(case: Case, record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]
 def _row(case: Case, shown: Mapping[str, Any], record: Mapping[str, Any]) -> Row:
     kind = next(kind for kind in ("ratio", "metric", "fact") if kind in shown)
     parts = {"ratio": _ratio, "metric": _metric, "fact": _fact}[kind](case, shown, record)
-    about = {"case": case.name, "domain": case.domain, "record": case.record}
+    model = shown.get("model", case.model)
+    about = {"case": case.name, "domain": case.domain, "model": model, "record": case.record}
     readme, what = bool(shown.get("readme")), _filled(shown["what"], record)
     return Row(**about, kind=kind, what=what, readme=readme, **parts)
 

@@ -20,6 +20,8 @@ from benchmarks.suite.growth import beyond_start
 from foundation.durable import write_text
 
 DOMAINS = ("molecule", "image", "code", "geospatial", "language", "core")
+LABELS = {"ratio": "speed", "metric": "quality"}
+"""What a row that belongs to a model is of, by its kind."""
 LATENCIES = [f"latency_p{share}" for share in SHARES]
 WIDE = 1000
 """Pixels of a picture on the page."""
@@ -56,6 +58,17 @@ class Grown:
     high: float
     usual: Sequence[float]
     beyond: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one model: its speed first, its quality right below. lacks: which of the two no row
+    is of, empty if none or if the rows are of no model.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    lacks: str
 
 
 @dataclass(frozen=True)
@@ -97,10 +110,10 @@ def contents(results: Path) -> dict[str, Any]:
     records = {path.stem: read(path.stem, results) or {} for path in _files(results)}
     return {
         "rows": found,
-        "domains": [domain for domain in DOMAINS if any(r.domain == domain for r in found)],
+        "models": list(_models(found)),
+        "labels": LABELS,
         "headline": [row for row in found if row.readme],
         "lost": [row for row in found if row.lost],
-        "ratios": ratios,
         "ratio_chart": charts.ratios([row for row in ratios if row.interval]),
         "runs": [each for name, body in records.items() for each in _runs(name, body)],
         "growth": grown,
@@ -141,12 +154,27 @@ def _reported(reports: Sequence[Mapping[str, Any]], key: str) -> float | None:
 
 
 def _energy(usages: Sequence[Mapping[str, Any]]) -> str:
-    """Joules of all counters; in words where there is no number."""
+    """Joules of all counters; empty where the record is older than they are."""
     if not all("energy" in usage for usage in usages):
-        return "not recorded"
+        return ""
     if not all(usage["energy"] for usage in usages):
         return "not readable here"
     return f"{median(sum(usage['energy'].values()) for usage in usages):,.0f}"
+
+
+def _models(rows: Sequence[Row]) -> Iterator[Group]:
+    """Ratios and metrics by model, in the order of the domains; those of no model come last."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.kind in LABELS:
+            found.setdefault(row.model, []).append(row)
+    last = len(DOMAINS)
+    place = {name: DOMAINS.index(name.split("/")[0]) if name else last for name in found}
+    for name in sorted(found, key=lambda each: (place[each], each)):
+        ordered = sorted(found[name], key=lambda row: list(LABELS).index(row.kind))
+        kinds = {row.kind for row in ordered}
+        lacking = [label for kind, label in LABELS.items() if name and kind not in kinds]
+        yield Group(name or "core, whatever the model", ordered, ", ".join(lacking))
 
 
 def _grown(case: Case, results: Path) -> Iterator[Grown]:

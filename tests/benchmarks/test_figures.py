@@ -120,6 +120,28 @@ def test_the_page_has_every_domain_and_says_where_ours_loses(made):
     assert section.count('role="row"') == len(found["lost"]) + 1
 
 
+def test_a_models_quality_stands_right_below_its_speed(tmp_path):
+    record = {"ratio": _ratio(2, 3, 4), "score": {"mean": 0.5, "low": 0.4, "high": 0.6}}
+    found = _rows(
+        tmp_path, record,
+        {"what": "quality", "metric": "score", "model": "code/a"},
+        {"what": "loop", "ratio": "ratio"},
+        {"what": "alone", "ratio": "ratio", "model": "code/b"},
+        {"what": "speed", "ratio": "ratio", "model": "code/a"},
+    )  # fmt: skip
+    groups = list(page._models(found))
+    assert [[row.what for row in group.rows] for group in groups] == [
+        ["speed", "quality"], ["alone"], ["loop"],
+    ]  # fmt: skip
+    assert [group.lacks for group in groups] == ["", "quality", ""]
+
+
+def test_every_ratio_and_metric_stands_in_the_table_by_model(made):
+    table = made.split('id="models"')[1].split("</section>")[0].split("<tbody")[1]
+    wanted = [row for row in page.contents(RESULTS)["rows"] if row.kind in page.LABELS]
+    assert table.count('scope="row"') == len(wanted)
+
+
 def test_the_page_needs_nothing_from_elsewhere(made):
     assert "<script" not in made
     assert not re.findall(r'(?:src|href)="(?!data:|#|[a-z0-9_]+\.json)', made)
