@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 _MULTIPLY = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
 
 
 def philox(counter: "NDArray[np.uint32]", key: "NDArray[np.uint32]") -> "NDArray[np.uint32]":
@@ -19,22 +21,15 @@ def philox(counter: "NDArray[np.uint32]", key: "NDArray[np.uint32]") -> "NDArray
     """
     import numpy as np
 
-    words = [counter[..., i].astype(np.uint64) for i in range(4)]
-    keys = [key[..., i].astype(np.uint64) for i in range(2)]
-    low = np.uint64(0xFFFFFFFF)
-    for turn in range(10):
-        first = words[0] * np.uint64(_MULTIPLY[0])
-        second = words[2] * np.uint64(_MULTIPLY[1])
-        bump = [
-            (k + np.uint64(turn * w & 0xFFFFFFFF)) & low for k, w in zip(keys, _WEYL, strict=True)
-        ]
-        words = [
-            (second >> np.uint64(32)) ^ words[1] ^ bump[0],
-            second & low,
-            (first >> np.uint64(32)) ^ words[3] ^ bump[1],
-            first & low,
-        ]
-    return np.stack(np.broadcast_arrays(*words), axis=-1).astype(np.uint32)
+    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
+    multiply, by = (np.uint64(m) for m in _MULTIPLY)
+    turns = np.arange(_ROUNDS, dtype=np.uint64)[:, None] * np.array(_WEYL, np.uint64)
+    keys = np.moveaxis(key[..., None, :] + turns & low, (-2, -1), (0, 1))  # [rounds, 2, ...]
+    a, b, c, d = (counter[..., i].astype(np.uint64) for i in range(4))
+    for left, right in keys:
+        first, second = a * multiply, c * by
+        a, b, c, d = second >> half ^ b ^ left, second & low, first >> half ^ d ^ right, first & low
+    return np.stack(np.broadcast_arrays(a, b, c, d), axis=-1).astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -59,14 +54,14 @@ class Draws:
         """Float32 in [0, 1), [len(ids), *shape]; `step` is one number, or one for each id."""
         import numpy as np
 
-        bits = self._bits(step, int(np.prod(shape, dtype=np.int64)))
+        bits = self._bits(step, prod(shape))
         return ((bits >> np.uint32(8)) * np.float32(2**-24)).reshape(len(self.ids), *shape)
 
     def normal(self, step: int | Sequence[int], shape: tuple[int, ...] = ()) -> "NDArray[Any]":
         """Float32 of the standard normal distribution, [len(ids), *shape], by Box and Muller."""
         import numpy as np
 
-        size = int(np.prod(shape, dtype=np.int64))
+        size = prod(shape)
         half = -(-size // 2)
         bits = self._bits(step, 2 * half).astype(np.float64)
         radius = np.sqrt(-2.0 * np.log((bits[:, :half] + 1.0) * 2**-32))
