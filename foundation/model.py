@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from foundation.hub.source import Local
     from foundation.mirror import Mirror
     from foundation.placement.leases import Lease
-    from foundation.requests import Item, Settings
+    from foundation.requests import Feed, Item, Settings
 
 BATCH = 32
 TUNED = "tuned.json"
@@ -305,7 +305,7 @@ class Model:
     def answers(
         self,
         work: Work,
-        items: "Iterable[Item]",
+        items: "Feed",
         stop: Callable[[], bool],
         events: list[str],
         cancelled: Container[int] = frozenset(),

@@ -1,6 +1,6 @@
 """From what the user gave to numbered requests, checked once."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ class Item:
     request: Any
     input: str | None = None
     reason: str | None = None
+
+
+Feed = Iterable[Item | None]
+"""Items as they come; None is a pause: those before it are not to wait for those after it."""
+Packet = list[Item | None]
+"""A piece of a feed, as it travels."""
 
 
 @dataclass(frozen=True)

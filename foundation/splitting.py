@@ -1,7 +1,7 @@
 """Requests of many parts: split, run with the parts of others, joined."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from foundation.adapter import Output, Parts, Splits
 from foundation.errors import InputError
 from foundation.placement.ladder import Ladder
 from foundation.placement.shortage import fell_short, out_of_memory
-from foundation.requests import Item
+from foundation.requests import Feed, Item
 
 ALONE = "out of memory, even alone in its batch"
 Made = tuple[Item, Output]
@@ -47,9 +47,7 @@ class Splitting:
     _again: deque[Item] = field(default_factory=deque)
     _count: int = 0
 
-    def outputs(
-        self, items: Iterable[Item], stream: Callable[[Iterable[Item]], Iterator[Made]]
-    ) -> Iterator[Made]:
+    def outputs(self, items: Feed, stream: Callable[[Feed], Iterator[Made]]) -> Iterator[Made]:
         """Each item with its output; `stream` turns the parts' items into their outputs."""
         yield from self._joined(stream(self._parts(items)))
         while self._again:
@@ -80,8 +78,11 @@ class Splitting:
         else:
             self._ready.append((item, Output(None, ALONE)))
 
-    def _parts(self, items: Iterable[Item]) -> Iterator[Item]:
+    def _parts(self, items: Feed) -> Iterator[Item | None]:
         for item in items:
+            if item is None:
+                yield None
+                continue
             yield from self._split(item)
             while self._again:
                 yield from self._split(self._again.popleft())

@@ -1,7 +1,7 @@
 """Requests -> batches -> outputs, as they come and in memory that does not grow."""
 
 from collections import deque
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from foundation.draws import Draws
 from foundation.errors import FoundationError
 from foundation.placement.ladder import Ladder
 from foundation.placement.shortage import fell_short
-from foundation.requests import Item
+from foundation.requests import Feed, Item
 from foundation.splitting import ALONE, Splitting
 
 AHEAD = 16
@@ -26,17 +26,19 @@ class Ahead:
 
     At most `limit` of other keys wait, oldest first; then the present batch runs empty. So it does
     when an item has been passed by `PASSED * limit` others, for a rare key must not wait for ever.
-    refused: items that no model will see, in passing; who takes the others empties it.
+    items: None among them asks to run what waits before more is read. refused: items that no model
+    will see, in passing; who takes the others empties it.
     """
 
-    def __init__(self, items: Iterable[Item], key: Callable[[Item], Hashable], limit: int) -> None:
+    def __init__(self, items: "Feed", key: Callable[[Item], Hashable], limit: int) -> None:
         self._items, self._key, self._limit = iter(items), key, limit
         self._waiting: deque[tuple[Hashable, Item]] = deque()
-        self._open = True
+        self._open, self._paused = True, False
         self.refused: deque[Item] = deque()
 
     def first_key(self) -> tuple[Hashable] | None:
         """The key of the item that has waited longest, in a tuple; None where none waits."""
+        self._paused = False
         self._fill()
         return (self._waiting[0][0],) if self._waiting else None
 
@@ -46,7 +48,8 @@ class Ahead:
         return self._open or bool(self._waiting)
 
     def take(self, key: Hashable, count: int) -> list[Item]:
-        """Up to `count` items of a key, oldest first."""
+        """Up to `count` items of a key, oldest first; fewer before a pause."""
+        self._paused = False
         taken: list[Item] = []
         others: deque[tuple[Hashable, Item]] = deque()
         while len(taken) < count and len(others) < self._limit:
@@ -71,11 +74,15 @@ class Ahead:
         return sorted(batches, key=lambda batch: min(item.id for item in batch))
 
     def _fill(self) -> None:
-        """Read until an item waits or `limit` refused ones do."""
-        while self._open and not self._waiting and len(self.refused) < self._limit:
-            item = next(self._items, None)
-            if item is None:
+        """Read until an item waits, `limit` refused ones do, or a pause."""
+        while not (self._waiting or self._paused or len(self.refused) >= self._limit):
+            try:
+                item = next(self._items)
+            except StopIteration:
                 self._open = False
+                return
+            if item is None:
+                self._paused = True
             elif item.request is None:
                 self.refused.append(item)
             else:
@@ -108,7 +115,7 @@ class Stream:
         self._ladder = self.ladder or Ladder(self.adapter, self.batch, self.events)
         self._tried: set[int] = set()
 
-    def outputs(self, items: Iterable[Item]) -> Iterator[Made]:
+    def outputs(self, items: Feed) -> Iterator[Made]:
         """Each item with its output, as they are done; refused items pass through."""
         if isinstance(self.adapter, Splits):
             parts = Splitting(self._ladder, self.task, self.sink)
@@ -116,7 +123,7 @@ class Stream:
             return parts.outputs(items, self._outputs)
         return self._outputs(items)
 
-    def _outputs(self, items: Iterable[Item]) -> Iterator[Made]:
+    def _outputs(self, items: Feed) -> Iterator[Made]:
         ahead = Ahead(items, self._key, AHEAD * self._ladder.batch)
         while ahead.more and not self.stop():
             first = ahead.first_key()

@@ -1,7 +1,8 @@
 """Requests -> workers -> results, whatever a worker is.
 
-A worker holds a lease: items it takes packet by packet, until there are no more or the lease is
-full. What a worker that died has not answered is tried once more; if that ends a worker, too, in
+A worker holds a lease: items it takes packet by packet, until there are no more. So that the last
+workers end together, it is to pause when it has its share, which keeps it from reading too far
+ahead. What a worker that died has not answered is tried once more; if that ends a worker, too, in
 halves, until the request that does it stands alone and becomes a row with its reason.
 """
 
@@ -15,15 +16,17 @@ from typing import Protocol
 
 from foundation.engines.serving import Message
 from foundation.errors import FoundationError
-from foundation.requests import Item
+from foundation.requests import Item, Packet
 from foundation.results import Result
 
 PACKET = 64
 """Items of a packet, at most; a smaller batch makes smaller packets."""
-LEASE = 32
-"""Batches of a lease where no one knows how many items are left."""
+LAST = 8
+"""A packet is at most a worker's part of what is left, divided by this."""
 SHARE = 2
-"""A lease is a worker's share of what is left, divided by this: the last ones end together."""
+"""A share is a worker's part of what is left, divided by this."""
+UNKNOWN = 32
+"""Batches of a share where no one knows how many items are left."""
 STARTS = 3
 """Workers that may die one after another before they have loaded the model."""
 GIVEN_UP = 20
@@ -38,8 +41,8 @@ class Died(Exception):
 class Worker(Protocol):
     """One worker, seen from the driver."""
 
-    def give(self, items: list[Item]) -> None:
-        """Send a packet; an empty one ends the lease. Died."""
+    def give(self, items: Packet) -> None:
+        """Send a packet; None is a pause, and an empty one ends the lease. Died."""
         ...
 
     def take(self) -> Message:
@@ -58,7 +61,7 @@ class _Lease:
     held: given, not yet answered. tried: they ended a worker before.
     """
 
-    items: Iterator[Item]
+    items: Iterator[Item | None]
     tried: bool = False
     held: dict[int, Item] = field(default_factory=dict)
 
@@ -181,8 +184,9 @@ class Pool:
                     lease.held.pop(result.id, None)
                 self._given_up = 0
                 self._put(value)
-            elif kind == "idle":
+            elif kind == "told":
                 self._events += value
+            elif kind == "idle":
                 if lease.held:
                     ids = ", ".join(map(str, list(lease.held)[:5]))
                     raise FoundationError(f"a worker gave no result for request {ids}")
@@ -190,10 +194,10 @@ class Pool:
             else:
                 raise value
 
-    def _packet_of(self, lease: _Lease) -> list[Item]:
+    def _packet_of(self, lease: _Lease) -> Packet:
         with self._state:
-            packet = list(islice(lease.items, self._packet))
-        lease.held |= {item.id: item for item in packet}
+            packet = list(islice(lease.items, min(self._packet, self._part(LAST))))
+        lease.held |= {item.id: item for item in packet if item is not None}
         return packet
 
     def _more(self) -> bool:
@@ -212,7 +216,7 @@ class Pool:
             if self._again:
                 lease = _Lease(iter(self._again.popleft()), tried=True)
             elif self._open:
-                lease = _Lease(self._share())
+                lease = _Lease(self._shares())
             else:
                 return None
             self._busy += 1
@@ -223,19 +227,24 @@ class Pool:
             self._busy -= 1
             self._state.notify_all()
 
-    def _share(self) -> Iterator[Item]:
-        """Items of the source, as many as one lease may have; called and used under the lock."""
-        most = LEASE * self._batch
-        if self._left is not None:
-            most = max(self._batch, -(-self._left // (SHARE * self._count)))
-        for _ in range(most):
-            item = next(self._source, None)
-            if item is None:
-                self._open = False
-                return
-            if self._left is not None:
-                self._left -= 1
-            yield item
+    def _shares(self) -> Iterator[Item | None]:
+        """Items of the source, a pause after each share; called and used under the lock."""
+        while True:
+            for _ in range(self._batch * max(1, self._part(SHARE) // self._batch)):
+                item = next(self._source, None)
+                if item is None:
+                    self._open = False
+                    return
+                if self._left is not None:
+                    self._left -= 1
+                yield item
+            yield None
+
+    def _part(self, divided: int) -> int:
+        """A worker's part of the items that are left, divided; at least 1."""
+        if self._left is None:
+            return UNKNOWN * self._batch
+        return max(1, self._left // (divided * self._count))
 
     def _bury(self, lease: _Lease | None, reason: str) -> None:
         """A worker died: what it held is tried again, or is found to be the cause."""
@@ -244,7 +253,7 @@ class Pool:
                 return
             held = [] if lease is None else list(lease.held.values())
             if lease is not None and lease.tried:
-                held += lease.items
+                held += filter(None, lease.items)
         if lease is None:
             self._starts += 1
             if self._starts > STARTS * self._count:

@@ -16,7 +16,7 @@ from foundation.worker import reap, receive, send
 if TYPE_CHECKING:
     from foundation.adapter import Placement
     from foundation.engines import Work
-    from foundation.requests import Item
+    from foundation.requests import Packet
     from foundation.spec import ModelSpec
 
 CAPPED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -40,7 +40,7 @@ class Process:
             self.close()
             raise
 
-    def give(self, items: "list[Item]") -> None:
+    def give(self, items: "Packet") -> None:
         self._write(items)
 
     def take(self) -> Message:

@@ -24,7 +24,7 @@ from foundation.results import Result
 
 if TYPE_CHECKING:
     from foundation.adapter import Placement
-    from foundation.requests import Item
+    from foundation.requests import Item, Packet
     from foundation.spec import ModelSpec
 
 LOOPBACK = "127.0.0.1"
@@ -208,12 +208,12 @@ class _Actor:
     """A worker on some machine of the cluster."""
 
     def __init__(self, spec: "ModelSpec", placement: "Placement", work: Work) -> None:
-        self._orders: queue.Queue[list[Item]] = queue.Queue()
+        self._orders: queue.Queue[Packet] = queue.Queue()
         self._answers: queue.Queue[Message] = queue.Queue(AHEAD)
         self._work = threading.Thread(target=self._serve, args=(spec, placement, work), daemon=True)
         self._work.start()
 
-    def exchange(self, packets: "list[list[Item]]") -> list[Message]:
+    def exchange(self, packets: "list[Packet]") -> list[Message]:
         """Take packets and wait for at least one message."""
         for packet in packets:
             self._orders.put(packet)
@@ -254,10 +254,10 @@ class _Remote:
 
     def __init__(self, ray: Any, actor: Any, gone: Callable[[], None]) -> None:
         self._ray, self._actor, self._gone = ray, actor, gone
-        self._packets: list[list[Item]] = []
+        self._packets: list[Packet] = []
         self._messages: list[Message] = []
 
-    def give(self, items: "list[Item]") -> None:
+    def give(self, items: "Packet") -> None:
         self._packets.append(items)
 
     def take(self) -> Message:

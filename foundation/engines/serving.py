@@ -1,11 +1,13 @@
 """What a worker does: requests it is given -> results it gives back, over any two-way channel.
 
-From the driver come packets of items; an empty one ends a lease. To the driver go pairs:
+From the driver come packets of items, in which None is a pause (see `Feed`); an empty one ends a
+lease. To the driver go pairs:
 
     ready   {"width": ...}     the model is loaded
     more    None               the next packet, please; asked ahead of need
     made    [Result, ...]      results, in the order they were done
-    idle    [event, ...]       the lease is over and every item of it answered
+    told    [event, ...]       what happened, for the record
+    idle    None               the lease is over and every item of it answered
     failed  exception          this is no item's fault
 """
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from foundation.adapter import Placement
-    from foundation.requests import Item
+    from foundation.requests import Item, Packet
     from foundation.spec import ModelSpec
 
 Message = tuple[str, Any]
@@ -29,7 +31,7 @@ def serve(
     spec: "ModelSpec",
     placement: "Placement",
     work: Work,
-    receive: "Callable[[], list[Item]]",
+    receive: "Callable[[], Packet]",
     send: Callable[[Message], None],
 ) -> None:
     """Load the model and work through leases until `receive` raises EOFError."""
@@ -44,18 +46,24 @@ def serve(
             items = _leased(receive(), receive, send)
             for results in chunks(model.answers(work, items, lambda: False, events)):
                 send(("made", results))
-            send(("idle", events))
+                _tell(events, send)
+            _tell(events, send)
+            send(("idle", None))
     except EOFError:
         return
     except Exception as error:
         send(("failed", _portable(error)))
 
 
+def _tell(events: list[str], send: Callable[[Message], None]) -> None:
+    if events:
+        send(("told", list(events)))
+        events.clear()
+
+
 def _leased(
-    packet: "list[Item]",
-    receive: "Callable[[], list[Item]]",
-    send: Callable[[Message], None],
-) -> "Iterator[Item]":
+    packet: "Packet", receive: "Callable[[], Packet]", send: Callable[[Message], None]
+) -> "Iterator[Item | None]":
     while packet:
         send(("more", None))  # so that the next packet is here when this one is used up
         yield from packet

@@ -53,6 +53,41 @@ def test_every_request_comes_out_once_with_its_own_word(kind, rows, batch, fits)
 
 
 @KINDS
+@given(
+    rows=st.lists(ROW, max_size=30), pauses=st.lists(st.integers(0, 30)), batch=st.integers(1, 9)
+)
+def test_pauses_change_no_row(kind, rows, pauses, batch) -> None:
+    feed: list[Item | None] = [*items(rows)]
+    for place in pauses:
+        feed.insert(place, None)
+    made = [(i.id, o.value) for i, o in stream(kind, batch).outputs(feed)]
+    assert len(made) == len(rows)
+    assert dict(made) == expected(rows)
+
+
+@KINDS
+def test_what_was_read_before_a_pause_does_not_wait(kind) -> None:
+    read: list[int] = []
+
+    def feed() -> Iterator[Item | None]:
+        for item in items([Request()] * 6):
+            if item.id == 3:
+                yield None
+            read.append(item.id)
+            yield item
+
+    outputs = stream(kind, 1).outputs(feed())
+    assert [next(outputs)[0].id for _ in range(3)] == [0, 1, 2]
+    assert len(read) <= 3
+
+
+def test_rows_under_way_go_on_past_a_pause() -> None:
+    long, short = items([Request(letters=12), Request(letters=1)])
+    made = stream(Stepped, 2).outputs([long, None, short])
+    assert [item.id for item, _ in made] == [1, 0]
+
+
+@KINDS
 @pytest.mark.parametrize("memory", ["host", "device"])
 def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing(kind, memory) -> None:
     rows = [Request(letters=1 + i % 7) for i in range(100)]
