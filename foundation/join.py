@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.durable import replacing
+from foundation.table import storing
 from foundation.trust import provenance
 from foundation.trust.seal import seal
 
@@ -60,7 +61,7 @@ def write(
     ):
         plain = Path(scratch) / "plain.parquet"
         target = part if unique_by is None else plain
-        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(target, schema, **storing(schema)) as writer:
             for rows in _gathered(batches):
                 writer.write_table(rows)
             if unique_by is None:
@@ -71,7 +72,7 @@ def write(
         pa.default_memory_pool().release_unused()
         first = first_bearers(plain, unique_by, Path(scratch))
         wide = schema.append(pa.field("unique", pa.bool_()))
-        with pq.ParquetWriter(part, wide, compression="zstd") as writer:
+        with pq.ParquetWriter(part, wide, **storing(wide)) as writer:
             for rows, batch in _numbered(plain):
                 mark = pa.array(first[rows], mask=batch[unique_by].is_null().to_numpy(False))
                 writer.write_batch(batch.append_column("unique", mark))

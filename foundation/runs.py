@@ -17,7 +17,7 @@ from foundation.durable import replacing, sha256, write_json, write_text
 from foundation.errors import RunFolderError
 from foundation.join import SCRATCH
 from foundation.results import Result, Summary
-from foundation.table import schema, to_table
+from foundation.table import schema, storing, to_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,7 +164,7 @@ class Run:
             ids = [result.id for result in self._waiting]
             name = f"{min(ids):012d}-{max(ids):012d}-{secrets.token_hex(4)}.parquet"
             with replacing(self.folder / "parts" / name) as part:
-                pq.write_table(rows, part, compression="zstd")
+                pq.write_table(rows, part, **storing(rows.schema))
             for result in self._waiting:
                 self.done.add(result.id)
                 self.valid += result.valid

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.results import Result
-from foundation.table import arrow_type, schema, to_results, to_table
+from foundation.table import arrow_type, schema, storing, to_results, to_table
 
 COLUMNS = {"good": "bool", "weight": "float64", "alerts": "list<string>", "count": "int64"}
 TEXT = st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
@@ -64,3 +65,17 @@ def test_nested_types_have_names() -> None:
 def test_the_largest_seed_fits() -> None:
     row = to_table([Result(0, None, None, True, seed=2**64 - 1)], {}).to_pylist()[0]
     assert row["seed"] == 2**64 - 1
+
+
+def test_words_are_stored_by_a_dictionary_and_numbers_of_vectors_as_they_are(tmp_path) -> None:
+    columns = {"alerts": "list<string>", "embedding": "vector<4>", "logs": "list<float32>"}
+    checks = {"alerts": ["a"], "embedding": np.ones(4, np.float32), "logs": [0.5]}
+    rows = to_table([Result(0, "in", "out", True, checks=checks)], columns)
+    pq.write_table(rows, tmp_path / "x.parquet", **storing(rows.schema))
+    group = pq.ParquetFile(tmp_path / "x.parquet").metadata.row_group(0)
+    kept = [group.column(place) for place in range(group.num_columns)]
+    dictionary = {c.path_in_schema.split(".")[0]: c.has_dictionary_page for c in kept}
+    assert not dictionary["embedding"]
+    assert not dictionary["logs"]
+    assert dictionary["alerts"]
+    assert dictionary["output"]
