@@ -15,7 +15,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
 
@@ -26,9 +25,9 @@ def main() -> None:
 
     texts = json.loads(given.texts.read_text(encoding="utf-8"))
     model = fm.load("language/minilm", placement={"name": "cpu", "dtype": given.dtype})
-    model.embed(texts=texts[:8], batch=given.batch).finish()
+    model.embed(texts=texts[:8]).finish()
     began, cpu = time.perf_counter(), time.process_time()
-    table = model.embed(texts=texts, batch=given.batch).table()
+    table = model.embed(texts=texts).table()
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(texts), -1)
     np.save(given.out, vectors.astype(np.float32))

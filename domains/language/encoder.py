@@ -57,6 +57,7 @@ class TextEncoder:
     def load(self, spec: ModelSpec, folder: Path, placement: Placement) -> None:
         import torch
 
+        from foundation.domains.language.unpadded import install
         from foundation.hub.gguf import plain
         from foundation.packed import pack
         from foundation.pretrained import read_model, read_tokenizer
@@ -67,6 +68,7 @@ class TextEncoder:
         dtype = getattr(torch, placement.dtype)
         model = read_model(folder, "AutoModel", dtype, spec.deltas, placement)
         self.model = pack(model)
+        self._unpadded = placement.device == "cpu" and install(self.model)
         self._tuned = read_tuned(folder, spec)
         self.width = model.config.hidden_size
         self._tokenizer = read_tokenizer(folder)
@@ -110,16 +112,18 @@ class TextEncoder:
             truncation=True,
             max_length=self._window,
             return_overflowing_tokens=True,
+            return_token_type_ids=False,
+            return_attention_mask=False,
             verbose=False,
         )
         rows: list[list[int]] = cut["input_ids"]
         owners: list[int] = cut["overflow_to_sample_mapping"]
         sums = np.zeros((len(texts), 1 + len(layers), self.width))
         tokens, windows = [0] * len(texts), [0] * len(texts)
-        for group in _groups(rows):
-            for place, vector in zip(
-                group, self._pass([rows[p] for p in group], layers), strict=True
-            ):
+        one_pass = self._pass_unpadded if self._unpadded else self._pass
+        for group in _groups(rows, padded=not self._unpadded):
+            states = one_pass([rows[place] for place in group], layers)
+            for place, vector in zip(group, states, strict=True):
                 share = len(rows[place]) if self._pooling == "mean" else 1
                 sums[owners[place]] += share * vector
                 tokens[owners[place]] += len(rows[place])
@@ -159,6 +163,22 @@ class TextEncoder:
             pooled = [self._pooled(out.last_hidden_state, real)]
             pooled += [_mean(out.hidden_states[layer], real) for layer in layers]
         vectors: NDArray[np.float64] = torch.stack(pooled, 1).double().cpu().numpy()
+        return vectors
+
+    def _pass_unpadded(
+        self, rows: Sequence[Sequence[int]], layers: Sequence[int]
+    ) -> "NDArray[np.float64]":
+        """The same without padding; rows come by length."""
+        import torch
+
+        from foundation.domains.language.unpadded import firsts, means, passed
+
+        with torch.inference_mode():
+            out, runs = passed(self.model, rows, output_hidden_states=bool(layers))
+            pool = firsts if self._pooling == "cls" else means
+            pooled = [pool(out.last_hidden_state, runs)]
+            pooled += [means(out.hidden_states[layer], runs) for layer in layers]
+        vectors: NDArray[np.float64] = torch.stack(pooled, 1).double().numpy()
         return vectors
 
     def _pooled(self, states: Any, real: Any) -> Any:
@@ -226,12 +246,12 @@ def _mean(states: Any, real: Any) -> Any:
     return (states.float() * real[..., None]).sum(1) / real.sum(1, keepdim=True)
 
 
-def _groups(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Places of rows by length, as many as a pass holds and are alike, and at least one."""
+def _groups(rows: Sequence[Sequence[int]], padded: bool) -> Iterator[list[int]]:
+    """Places of rows by length, as many as a pass holds and, padded, are alike; at least one."""
     group: list[int] = []
     for place in sorted(range(len(rows)), key=lambda place: (len(rows[place]), place)):
         size = len(rows[place])
-        wide = len(group) >= FEW and size > LONGER * len(rows[group[0]])
+        wide = padded and len(group) >= FEW and size > LONGER * len(rows[group[0]])
         if group and (wide or (len(group) + 1) * size > PASS):
             yield group
             group = []

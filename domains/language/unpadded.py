@@ -1,0 +1,113 @@
+"""Passes of an encoder on a CPU without padding: rows stand one behind the other.
+
+Every layer but attention sees tokens alone. Attention, as one of transformers' functions, takes the
+rows of one length at a time, so that it needs no mask.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "unpadded"
+SHORT, VECTOR = 64, 16
+"""Tokens up to which two products are faster than torch's attention; numbers of a register."""
+Runs = Sequence[tuple[int, int]]
+"""Rows and their length, for rows of one length that follow each other."""
+
+
+def install(model: Any) -> bool:
+    """Have a model use `attend`; False where it cannot, and is then left as it is.
+
+    BERT's positions are counted by whoever asks; other architectures count them on their own.
+    """
+    config = model.config
+    plain = config.model_type == "bert" and not config.is_decoder
+    if not plain or config._attn_implementation != "sdpa":
+        return False
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)
+    return bool(config._attn_implementation == NAME)
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    runs: Runs | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """transformers' own attention, but for rows one behind the other.
+
+    query, key and value: [1, heads, tokens, width] -> [1, tokens, heads, width].
+    """
+    if runs is None:
+        usual: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **more
+        )
+        return usual
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    found = torch.empty_like(query.transpose(1, 2))
+    begin = 0
+    for count, length in runs:
+        end = begin + count * length
+        asked, keys, values = (
+            part[0, :, begin:end].unflatten(1, (count, length)).transpose(0, 1)
+            for part in (query, key, value)
+        )
+        look = _short if length <= SHORT else scaled_dot_product_attention
+        states = look(asked, keys, values, scale=scale)
+        found[0, begin:end] = states.transpose(1, 2).flatten(0, 1)
+        begin = end
+    return found, None
+
+
+def _short(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attention of few tokens, [rows, heads, length, width], by two batched products.
+
+    torch's own spends most of its time around products this small, and its softmax on rows that
+    fill no vector register.
+    """
+    asked, keys, values = (part.flatten(0, 1) for part in (query, key, value))
+    scores = torch.bmm(asked, keys.transpose(1, 2)).float().mul_(scale)
+    if scores.shape[-1] < VECTOR:
+        chances = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+        chances.div_(chances.sum(-1, keepdim=True))
+    else:
+        chances = scores.softmax(-1)
+    return torch.bmm(chances.to(values.dtype), values).view(query.shape)
+
+
+def passed(model: Any, rows: Sequence[Sequence[int]], **more: Any) -> tuple[Any, Runs]:
+    """Rows of tokens, those of one length together -> what the model says of [1, tokens]."""
+    runs = [(len(list(same)), length) for length, same in groupby(map(len, rows))]
+    ids = torch.tensor([[token for row in rows for token in row]])
+    places = torch.cat([torch.arange(length).repeat(count) for count, length in runs])[None]
+    return model(input_ids=ids, position_ids=places, runs=runs, **more), runs
+
+
+def means(states: Tensor, runs: Runs) -> Tensor:
+    """The mean over each row's tokens [1, tokens, width] -> float32 [rows, width]."""
+    begin, found = 0, []
+    for count, length in runs:
+        end = begin + count * length
+        found.append(states[0, begin:end].float().unflatten(0, (count, length)).mean(1))
+        begin = end
+    return torch.cat(found)
+
+
+def firsts(states: Tensor, runs: Runs) -> Tensor:
+    """The first token of each row [1, tokens, width] -> float32 [rows, width]."""
+    lengths = torch.tensor([length for count, length in runs for _ in range(count)])
+    return states[0, lengths.cumsum(0) - lengths].float()
