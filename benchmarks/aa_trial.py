@@ -1,6 +1,7 @@
 """Does the suite tell equal sides as equal, and a slowdown of 5 %, beside a restless neighbour?
 
-    python -m benchmarks.aa_trial
+    python -m benchmarks.aa_trial                         whole processes
+    python -m benchmarks.aa_trial --turns 8 --pairs 24    so many short turns in each pair of them
 
 Twice `--runs` comparisons of a side that computes a fixed amount: with itself, and with 5 % more of
 the same. Meanwhile neighbours, as many as there are cores, burn for a while and rest for a while,
@@ -10,6 +11,9 @@ is found in 9 of 10. Three ways of looking at the same samples:
 calm_pairs   wall time of the pairs that nobody disturbed; "cannot tell" if they are too few
 every_pair   wall time of all pairs, as if nobody had watched
 processor    processor time of all pairs, which waiting for a core does not lengthen
+
+Of turns every pair counts, by the middle of their ratios (benchmarks.interval): `turns` is their
+wall time, `processor` their processor time.
 """
 
 import argparse
@@ -20,10 +24,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.interval import Ratio
-from benchmarks.pairs import Calm, Sample, Side, compare, run
+from benchmarks.pairs import Calm, Sample, Side, compare, compare_turns, run, run_turns
 from benchmarks.record import RESULTS, save
 from benchmarks.spinner import spin
 from foundation.placement.host import cores
@@ -60,24 +65,50 @@ def work_of(seconds: float) -> int:
     return round(seconds / min(spin(200_000)["processor"] for _ in range(10)) * 200_000)
 
 
-def side(name: str, work: int) -> Side:
-    return Side(name, (sys.executable, "-m", "benchmarks.spinner", "--work", str(work)))
+def side(name: str, work: int, *more: str) -> Side:
+    return Side(name, (sys.executable, "-m", "benchmarks.spinner", "--work", str(work), *more))
 
 
-def told(samples: Sequence[Sample], pairs: int) -> dict[str, Any]:
-    """What is said of `second` over `first`, in each way of looking."""
+def of_processes(work: int, second: int, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """What is said of `second` over `first` as whole processes, in each way of looking."""
+    sides = [side("first", work), side("second", second)]
+    samples = run(sides, given.pairs, seed=seed, calm=Calm(repeats=given.repeats))
     counted = len({sample.pair for sample in samples if not sample.disturbed})
     every = [replace(sample, disturbed="") for sample in samples]
     found = {
         "every_pair": _said(compare(every, "second", "first", "seconds")),
         "processor": _said(compare(every, "second", "first", "processor")),
     }
-    if counted < pairs:
+    if counted < given.pairs:
         found["calm_pairs"] = {"says": "cannot tell"}
     else:
         found["calm_pairs"] = _said(compare(samples, "second", "first", "seconds"))
+    return {**found, "counted": counted, "run": len(samples) // 2, **_raw(samples)}
+
+
+def of_turns(work: int, second: int, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """The same as sides that take turns."""
+    sides = [side("first", work, "--turns"), side("second", second, "--turns")]
+    samples = run_turns(sides, given.pairs, given.turns, seed=seed)
+    return {
+        "turns": _said(compare_turns(samples, "second", "first", "seconds")),
+        "processor": _said(compare_turns(samples, "second", "first", "processor")),
+        "medians": [
+            [_short(median(s.value("seconds") for s in turns)) for turns in _by_side(samples, pair)]
+            for pair in range(given.pairs)
+        ],
+    }
+
+
+def _by_side(samples: Sequence[Sample], pair: int) -> list[list[Sample]]:
+    """A pair's turns: those of `first`, those of `second`."""
+    own = [sample for sample in samples if sample.pair == pair]
+    return [[s for s in own if s.side == name] for name in ("first", "second")]
+
+
+def _raw(samples: Sequence[Sample]) -> dict[str, Any]:
     raw = [[_short(s.value("seconds")), _short(s.value("processor"))] for s in _in_order(samples)]
-    return {**found, "counted": counted, "run": len(samples) // 2, "seconds_processor": raw}
+    return {"seconds_processor": raw}
 
 
 def _in_order(samples: Sequence[Sample]) -> list[Sample]:
@@ -100,27 +131,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=20, help="of each kind")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=0.15, help="of a side")
+    parser.add_argument("--turns", type=int, help="of each side in a pair, in place of one run")
+    parser.add_argument("--seconds", type=float, help="of a side; 0.15, of a turn 0.012")
     parser.add_argument("--burners", type=int, default=cores())
     parser.add_argument("--burns", type=float, default=1.0, help="seconds, on average")
     parser.add_argument("--rests", type=float, default=2.0)
     parser.add_argument("--note", help="what else ran on the machine")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
-    work = work_of(given.seconds)
+    given.seconds = given.seconds or (0.012 if given.turns else 0.15)
+    ways = ("turns", "processor") if given.turns else ("calm_pairs", "every_pair", "processor")
+    work, trial = work_of(given.seconds), of_turns if given.turns else of_processes
     kinds = [*["same"] * given.runs, *["slower"] * given.runs]
     random.Random(0).shuffle(kinds)
     runs: dict[str, list[dict[str, Any]]] = {"same": [], "slower": []}
     with neighbours(given.burners, given.burns, given.rests):
         for number, kind in enumerate(kinds):
             second = round(work * SLOWER) if kind == "slower" else work
-            samples = run(
-                [side("first", work), side("second", second)], given.pairs,
-                seed=number, calm=Calm(repeats=given.repeats),
-            )  # fmt: skip
-            runs[kind].append(told(samples, given.pairs))
-            last = runs[kind][-1]
-            print(kind, last["calm_pairs"], last["run"], file=sys.stderr, flush=True)
+            runs[kind].append(trial(work, second, number, given))
+            last = {way: runs[kind][-1][way] for way in ways}
+            print(kind, last, file=sys.stderr, flush=True)
     counts = {
         way: {
             "false_differences": _count(runs["same"], way, ("above", "below")),
@@ -128,11 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "slowdowns_found": _count(runs["slower"], way, ("above",)),
             "slowdowns_not_told": _count(runs["slower"], way, ("cannot tell",)),
         }
-        for way in ("calm_pairs", "every_pair", "processor")
+        for way in ways
     }
     settings = {key: value for key, value in vars(given).items() if key not in ("out", "note")}
     body = {"command": "python -m benchmarks.aa_trial", "note": given.note, "settings": settings}
-    print(save("aa_trial", {**body, "counts": counts, "trials": runs}, given.out))
+    name = "aa_turns" if given.turns else "aa_trial"
+    print(save(name, {**body, "counts": counts, "trials": runs}, given.out))
     for way, found in counts.items():
         print(way, found)
     return 0

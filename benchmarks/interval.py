@@ -7,6 +7,8 @@ from dataclasses import dataclass
 LEVEL = 0.95
 POWER = 0.8
 RESAMPLES = 10_000
+FEW = 20
+"""From how many values on the normal approximation of a signed-rank test serves."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as much `first` takes as `second`: the geometric mean over pairs.
+    """How many times as much `first` takes as `second`: the geometric mean over pairs, or
+    their middle.
 
     smallest: the least ratio above 1 that would have been told apart from 1.
     """
@@ -84,6 +87,30 @@ def interval(values: Sequence[float], seed: int = 0) -> Interval:
     return Interval(count, float(sample.mean()), float(low), float(high), float(smallest))
 
 
+def middle(values: Sequence[float]) -> Interval:
+    """Hodges and Lehmann's estimate of what at least FEW values lie evenly around.
+
+    The median of the means of all pairs of values, and the interval of the shifts that Wilcoxon's
+    signed-rank test does not refuse (Hollander and Wolfe, "Nonparametric Statistical Methods",
+    chapter 3, by the normal approximation): a few values far out hardly move either.
+    """
+    import numpy as np
+    from scipy.stats import norm
+
+    count = len(values)
+    if count < FEW:
+        raise ValueError(f"a middle needs at least {FEW} measurements")
+    sample = np.asarray(values, dtype=float)
+    one, two = np.triu_indices(count)
+    means = np.sort((sample[one] + sample[two]) / 2)
+    spread = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
+    left = int(count * (count + 1) / 4 - norm.ppf((1 + LEVEL) / 2) * spread)
+    low, high = means[left], means[-1 - left]
+    error = (high - low) / 2 / norm.ppf((1 + LEVEL) / 2)
+    smallest = _distance(count - 1) * error
+    return Interval(count, float(np.median(means)), float(low), float(high), float(smallest))
+
+
 def _distance(free: int) -> float:
     """How many standard errors away a mean must lie to be told apart with POWER."""
     from scipy.stats import t
@@ -93,9 +120,23 @@ def _distance(free: int) -> float:
 
 def ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Ratio:
     """Measurements of `first` and `second`, pair by pair and all above 0."""
+    return _ratio(logs := _logs(first, second), interval(logs, seed))
+
+
+def ratio_of_turns(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Ratio:
+    """Of each pair the turns of both: the middle over the pairs of the median of their ratios."""
     from statistics import median
 
-    logs = [math.log(a / b) for a, b in zip(first, second, strict=True)]
-    found = interval(logs, seed)
+    logs = [median(_logs(one, two)) for one, two in zip(first, second, strict=True)]
+    return _ratio(logs, middle(logs))
+
+
+def _logs(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    return [math.log(a / b) for a, b in zip(first, second, strict=True)]
+
+
+def _ratio(logs: Sequence[float], found: Interval) -> Ratio:
+    from statistics import median
+
     numbers = (found.mean, found.low, found.high, median(logs), found.smallest)
     return Ratio(found.count, *map(math.exp, numbers))

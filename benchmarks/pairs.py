@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contention import Devices, Foreign, Limits, Meter
-from benchmarks.interval import Ratio, ratio
+from benchmarks.interval import FEW, Ratio, ratio, ratio_of_turns
 from benchmarks.process import Usage, measure
 from benchmarks.record import RESULTS, save
+from benchmarks.turns import staying
 
 PROCESSOR = ("cpu", "cpu_each", "processor")
 """Measures that waiting for a core does not lengthen (benchmarks.aa_trial shows what they tell)."""
@@ -124,6 +125,38 @@ def run(
     return samples
 
 
+def run_turns(
+    sides: Sequence[Side], pairs: int, turns: int, *, seed: int = 0, timeout: float = 600.0
+) -> list[Sample]:
+    """The same of sides that stay and take turns (benchmarks.turns); a sample's place is its turn.
+
+    Each pair has processes of its own: two of equal code can differ by more than their turns do, by
+    where they and their memory happen to lie. The first turn of each is not counted.
+    """
+    chance, samples = random.Random(seed), []
+    commands = {side.name: (side.command, side.environment) for side in sides}
+    for pair in range(pairs):
+        began = dict(chance.sample(list(commands.items()), len(sides)))
+        with staying(began, timeout) as takers:
+            for turn in range(-1, turns):
+                for name in chance.sample(list(commands), len(sides)):
+                    load, usage = os.getloadavg()[0], takers[name].turn()
+                    samples += [Sample(name, pair, turn, load, usage)] if turn >= 0 else []
+    return samples
+
+
+def compare_turns(
+    samples: Sequence[Sample], reference: str, side: str, measure: str = "wall"
+) -> Ratio:
+    """`compare` of what `run_turns` took; at least interval.FEW pairs."""
+    found: dict[str, dict[int, list[float]]] = {reference: {}, side: {}}
+    for sample in sorted(samples, key=lambda each: each.place):
+        if sample.side in found:
+            found[sample.side].setdefault(sample.pair, []).append(sample.value(measure))
+    first, second = ([taken[pair] for pair in sorted(taken)] for taken in found.values())
+    return ratio_of_turns(first, second)
+
+
 def _warm(one: Callable[[int], list[Sample]], rounds: int | None, most: int = 5) -> None:
     """Run so many rounds, or until no side is faster than before by STILL."""
     before: dict[str, float] = {}
@@ -206,23 +239,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--at-least", type=float, help="the ratio that is claimed")
     parser.add_argument("--seed", type=int, default=0, help="of the order within pairs")
+    parser.add_argument(
+        "--turns", type=int, help="sides stay and take so many turns a pair (benchmarks.turns)"
+    )
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     if given.pairs < 2 or len(given.side) < 2:
         parser.error("at least two sides and two pairs")
+    if given.turns and given.pairs < FEW:
+        parser.error(f"turns need at least {FEW} pairs")
     sides = _sides(parser, given.side, given.env)
-    settings = {"pairs": given.pairs, "warmups": given.warmups, "seed": given.seed}
-    samples = run(
-        sides,
-        given.pairs,
-        seed=given.seed,
-        warmups=given.warmups,
-        timeout=given.timeout,
-        say=lambda text: print(text, file=sys.stderr),
-    )
+    settings = {"pairs": given.pairs, "seed": given.seed}
+    if given.turns:
+        settings["turns"], comparing = given.turns, compare_turns
+        samples = run_turns(sides, given.pairs, given.turns, seed=given.seed, timeout=given.timeout)
+    else:
+        settings["warmups"], comparing = given.warmups, compare
+        samples = run(
+            sides, given.pairs, seed=given.seed, warmups=given.warmups, timeout=given.timeout,
+            say=lambda text: print(text, file=sys.stderr),
+        )  # fmt: skip
     first, *others = (side.name for side in sides)
-    found = {f"{first}/{o}": compare(samples, first, o, given.measure) for o in others}
+    found = {
+        f"{first}/{other}": comparing(samples, first, other, given.measure) for other in others
+    }
     body = described(sides, samples, found, settings=settings, measure=given.measure)
     path = save(given.name, {**body, "at_least": given.at_least}, given.out)
     for name, each in found.items():

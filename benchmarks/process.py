@@ -58,8 +58,7 @@ def measure(
     environment: variables set, or removed where None. CommandFailed: with the last lines of what it
     said on standard error. Ctrl-C and SIGTERM end the command, too.
     """
-    changed = {**os.environ, **(environment or {})}
-    variables = {name: value for name, value in changed.items() if value is not None}
+    variables = variables_of(environment or {})
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         meter, began = Meter(), time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, env=variables, cwd=folder)
@@ -82,6 +81,12 @@ def measure(
         report = _report(out.read().decode(errors="replace"))
     cpu, read = used.ru_utime + used.ru_stime, used.ru_inblock * BLOCK
     return Usage(wall, cpu, watch.peak, report, read, energy)
+
+
+def variables_of(changed: Mapping[str, str | None]) -> dict[str, str]:
+    """Our own with these set, or removed where None."""
+    found = {**os.environ, **changed}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 class Watch:

@@ -22,7 +22,14 @@ def spin(work: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=int, required=True)
-    print(json.dumps(spin(parser.parse_args().work)))
+    parser.add_argument("--turns", action="store_true", help="stay, and do the work for each line")
+    given = parser.parse_args()
+    if given.turns:
+        from benchmarks.turns import answering
+
+        answering(lambda: spin(given.work))
+    else:
+        print(json.dumps(spin(given.work)))
 
 
 if __name__ == "__main__":
