@@ -4,8 +4,11 @@
 
 The last line of standard output is a JSON object. Starting workers and loading models is left out
 of `seconds`, and told apart as `start`: requests are taken once a worker has loaded its model.
-Results come in chunks, so a clock that began with the first would miss what is done by then. With
---bare nothing of the toolkit runs: a loop that waits the settings' `seconds` an item.
+Results come in chunks, so a clock that began with the first would miss what is done by then. What
+the first part that is written imports, once in a run however long, is told apart as `imports`.
+
+    --bare model    a loop over the model's own `run`, an item at a time
+    --bare sleep    nothing of the toolkit: a loop that waits the settings' `seconds` an item
 """
 
 import argparse
@@ -14,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +31,42 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--settings", type=json.loads, default={}, help="of the task, as JSON")
     parser.add_argument("engine", type=json.loads, help="settings of the engine, as JSON")
-    parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--bare", choices=("model", "sleep"))
     given = parser.parse_args()
+    sys.path.insert(0, str(HERE / "double"))
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # for the workers of a Ray that starts
     print(json.dumps(bare(given) if given.bare else one(given)))
 
 
 def bare(given: argparse.Namespace) -> dict[str, Any]:
+    seconds = given.settings["seconds"]
+    item = alone(given) if given.bare == "model" else lambda number: time.sleep(seconds)
+    item(0)  # what it imports
     began = time.perf_counter()
-    for _ in range(given.count):
-        time.sleep(given.settings["seconds"])
+    for number in range(given.count):
+        item(number)
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "each": seconds / given.count, "start": 0.0}
+    return {"seconds": seconds, "each": seconds / given.count, "start": 0.0, "imports": 0.0}
+
+
+def alone(given: argparse.Namespace) -> Callable[[int], Any]:
+    """The model's own work on one item."""
+    import foundation as fm
+    from foundation.draws import Draws
+    from foundation.requests import settings
+
+    model = fm.load(given.model, placement={"name": "cpu", "threads": given.threads})
+    made = settings(model.domain, "generate", {"count": 1, **given.settings})
+    request = next(made.requests()).request
+    return lambda number: list(model.adapter.run("generate", [request], Draws(0, [number])))
 
 
 def one(given: argparse.Namespace) -> dict[str, Any]:
-    sys.path.insert(0, str(HERE / "double"))
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # for the workers of a Ray that starts
+    began = time.perf_counter()
+    import pyarrow.parquet
 
-    import pyarrow.parquet  # noqa: F401  # by the first part, once in a run however long
+    pyarrow.array([])  # imports pandas
+    imports = time.perf_counter() - began
 
     import foundation as fm
     from foundation.requests import Item, Settings
@@ -74,6 +95,7 @@ def one(given: argparse.Namespace) -> dict[str, Any]:
         "seconds": last - taken,
         "each": (last - taken) / given.count,
         "start": taken - began,
+        "imports": imports,
         "joining": ended - last,
         "valid": valid,
     }

@@ -2,18 +2,20 @@
 
     python -m benchmarks.engine_speed
 
-overhead   10 ms an item (batches of one): this process and one worker process, over a bare loop
+overhead   10 ms an item (batches of one): this process and one worker process, over a loop over
+           the model's own `run`, and over one that only waits; then what that is in 60 s of work
+           with starting and imports, which are paid once
 workers    molecules with all checks: one single-thread worker over two of them
 ray        a job of the model double: two local workers over two Ray actors (needs the extra ray)
 
 Pairs of processes in random order, each timed from the first request it takes, with the model
-loaded, to its last result: starting and loading are left out and told apart.
+loaded, to its last result: starting, loading and imports are left out and told apart.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,7 +41,8 @@ def sides(case: str, given: argparse.Namespace) -> list[Side]:
         return [
             Side("process", one("", {}, count=given.items, settings=item).command),
             one("worker", {"workers": 1}, count=given.items, settings=item),
-            Side("bare", (*one("", {}, count=given.items, settings=item).command, "--bare")),
+            one("model", {}, count=given.items, settings=item, bare="model"),
+            one("sleep", {}, count=given.items, settings=item, bare="sleep"),
         ]
     if case == "workers":
         options = {"model": "molecule/starter", "count": given.molecules}
@@ -50,7 +53,7 @@ def sides(case: str, given: argparse.Namespace) -> list[Side]:
 
 def ratios(case: str, samples: Sequence[Sample]) -> dict[str, Ratio]:
     pairs = {
-        "overhead": [("process", "bare"), ("worker", "bare")],
+        "overhead": [(a, b) for b in ("model", "sleep") for a in ("process", "worker")],
         "workers": [("one", "two")],
         "ray": [("ray", "local")],
     }
@@ -83,8 +86,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, each in found.items():
             print(line(name, each))
         print("start:", {name: round(seconds, 2) for name, seconds in starts.items()})
-        print(save(f"engine_{case}", body | {"start": starts}, given.out))
+        body |= {"start": starts}
+        if case == "overhead":
+            body |= {"minute": minute(samples, starts)}
+            print("in 60 s, all told:", {k: round(v, 4) for k, v in body["minute"].items()})
+        print(save(f"engine_{case}", body, given.out))
     return 0
+
+
+def minute(samples: Sequence[Sample], starts: Mapping[str, float]) -> dict[str, float]:
+    """What 60 s of the model's work take, with all that is paid once, over the model alone."""
+    count = 60 / median(values(samples, "model", "each"))
+    return {
+        name: (
+            median(values(samples, name, "each")) * count
+            + median(values(samples, name, "imports"))
+            + starts[name]
+        ) / 60
+        for name in ("process", "worker")
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ halves, until the request that does it stands alone and becomes a row with its r
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from foundation.requests import Item, Packet
 from foundation.results import Result
 
 PACKET = 64
-"""Items of a packet, at most; a smaller batch makes smaller packets."""
+"""Items of a packet, at most."""
+SECONDS = 0.25
+"""What a packet should last, where that is more than a batch: each costs some processor time."""
 LAST = 8
 """A packet is at most a worker's part of what is left, divided by this."""
 SHARE = 2
@@ -58,12 +61,19 @@ class Worker(Protocol):
 class _Lease:
     """Items for one worker.
 
-    held: given, not yet answered. tried: they ended a worker before.
+    held: given, not yet answered. tried: they ended a worker before. made: how many are answered.
     """
 
     items: Iterator[Item | None]
     tried: bool = False
     held: dict[int, Item] = field(default_factory=dict)
+    made: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.made / max(time.monotonic() - self.began, LOOK)
 
 
 class Pool:
@@ -84,7 +94,6 @@ class Pool:
     ) -> None:
         self._start, self._lost, self._events = start, lost, events
         self._batch, self._left = batch, left
-        self._packet = max(1, min(PACKET, batch))
         self._count = count
         self._state = threading.Condition()
         self._again: deque[list[Item]] = deque()
@@ -182,6 +191,7 @@ class Pool:
             elif kind == "made":
                 for result in value:
                     lease.held.pop(result.id, None)
+                lease.made += len(value)
                 self._given_up = 0
                 self._put(value)
             elif kind == "told":
@@ -196,7 +206,8 @@ class Pool:
 
     def _packet_of(self, lease: _Lease) -> Packet:
         with self._state:
-            packet = list(islice(lease.items, min(self._packet, self._part(LAST))))
+            most = min(PACKET, max(self._batch, int(SECONDS * lease.rate)), self._part(LAST))
+            packet = list(islice(lease.items, most))
         lease.held |= {item.id: item for item in packet if item is not None}
         return packet
 
