@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.placement import leases
+from foundation.placement import leases, tickets
 from foundation.placement.device import Device
 
 UNIT = 10**9
@@ -70,7 +70,7 @@ def contend(number: int, trial: dict[str, Any]) -> None:
     if number % 2:
         lease.settle()
     time.sleep(hold)
-    mine = [t for t in leases.tickets(Path(trial["folder"])) if t.number == lease.number]
+    mine = [t for t in tickets.tickets(Path(trial["folder"])) if t.number == lease.number]
     if [t.device for t in mine] != [lease.device.key]:
         tell(number, "LOST")
     for unit in units:
@@ -151,7 +151,7 @@ class Supervisor:
         order = {"folder": str(folder), "audit": str(audit), "sizes": sizes}
         self._send({**order, "needs": needs, "holds": holds})
         self._watch()
-        left = leases.tickets(folder)
+        left = tickets.tickets(folder)
         self.counts["left_behind"] += len(left)
         for path in [*folder.iterdir(), *self.folder.glob("audit-*")]:
             path.unlink()

@@ -14,7 +14,8 @@ def answer(words: Sequence[str]) -> str:
     """The leases and the line as a table, with `task.json=true` as JSON."""
     as_json = wants_json(words, "task=leases")
     from foundation.placement.devices import Here
-    from foundation.placement.leases import folder, leasable, tickets
+    from foundation.placement.leases import leasable
+    from foundation.placement.tickets import folder, tickets
 
     there, found = leasable(Here()), tickets()
     names = {device.key: device.name or device.key for device in there}

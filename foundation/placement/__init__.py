@@ -12,6 +12,7 @@ calibration.py  how long results take on this machine
 plan.py         a device, a batch that fits it, and the line that says so
 spread.py       a model on several devices or partly off them; its share of a GPU
 leases.py       devices of a shared machine, each in its turn
+tickets.py      who wants or holds one, as files and locks
 queue.py        whose turn it is
 shortage.py     which errors say that memory ran out
 ladder.py       smaller batch, the model's savers, lower precision, offload; and the way back

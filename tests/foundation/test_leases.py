@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import PlacementError
-from foundation.placement import leases
+from foundation.placement import leases, tickets
 from foundation.placement.device import Device
 from foundation.placement.queue import Room, Ticket, choice, line
 
@@ -105,14 +105,14 @@ def test_a_killed_holder_gives_its_device_back_and_leaves_no_ticket(where, hold)
     first = hold(8, (10,))
     assert said(first) == "GPU-0"
     second = hold(8, (10,))
-    until(lambda: len(leases.tickets(where)) == 2)
-    assert [t.device for t in leases.tickets(where)] == ["GPU-0", None]
+    until(lambda: len(tickets.tickets(where)) == 2)
+    assert [t.device for t in tickets.tickets(where)] == ["GPU-0", None]
     first.kill()
     assert said(second) == "GPU-0"
     lease = leases.take(2 * GB, "third", Machine((10, 10)), where=where)
     assert len(list(where.iterdir())) == 2  # the dead one's is swept away
     lease.release()
-    assert [t.job for t in leases.tickets(where)] == ["held"]
+    assert [t.job for t in tickets.tickets(where)] == ["held"]
 
 
 def test_a_stopped_holder_keeps_its_lease_and_waiters_name_it(where, hold) -> None:
@@ -136,10 +136,10 @@ def test_a_stopped_waiter_holds_up_nobody_for_long(where, hold) -> None:
     holder = hold(8, (10,))
     said(holder)
     first = hold(9, (10,))
-    until(lambda: len(leases.tickets(where)) == 2)
+    until(lambda: len(tickets.tickets(where)) == 2)
     first.send_signal(signal.SIGSTOP)
     third = hold(9, (10,))
-    until(lambda: len(leases.tickets(where)) == 3)
+    until(lambda: len(tickets.tickets(where)) == 3)
     holder.kill()
     assert said(third) == "GPU-0"
     first.send_signal(signal.SIGCONT)
@@ -157,7 +157,7 @@ def test_users_share_the_folder_and_cannot_break_each_others_leases(where, hold)
     owners = {path.stat().st_uid: path for path in where.iterdir()}
     assert sorted(owners) == [1001, 1002]
     waiter = hold(8, (10,), uid=1002)
-    until(lambda: len(leases.tickets(where)) == 3)
+    until(lambda: len(tickets.tickets(where)) == 3)
     attack = f"""
 import fcntl, os, pathlib
 os.setgroups([]); os.setgid(1002); os.setuid(1002)
@@ -181,7 +181,7 @@ print(broken)
 """
     tried = subprocess.run([sys.executable, "-c", attack], capture_output=True, text=True)
     assert tried.stdout.strip() == "[]", tried.stderr
-    held = {t.user: t.device for t in leases.tickets(where) if t.device}
+    held = {t.user: t.device for t in tickets.tickets(where) if t.device}
     assert held == {"user 1001": "GPU-0", "user 1002": "GPU-0"}
     for process in (one, other):
         process.kill()
@@ -189,11 +189,11 @@ print(broken)
 
 
 def test_what_is_left_of_another_boot_counts_for_nothing(where) -> None:
-    old = where / f"{leases.PREFIX}000000001-abcd"
+    old = where / f"{tickets.PREFIX}000000001-abcd"
     values = {"boot": "another", "pid": 1, "job": "old", "memory": 9 * GB, "keys": ["GPU-0"],
               "device": "GPU-0", "settled": True, "since": 0.0}  # fmt: skip
     old.write_text(json.dumps(values))
-    (where / f".{leases.PREFIX}000000001-efgh").write_text("")
+    (where / f".{tickets.PREFIX}000000001-efgh").write_text("")
     (where / "somebody's").write_text("")
     lease = leases.take(9 * GB, "new", Machine((10, 10)), where=where, timeout=1)
     assert sorted(path.name for path in where.iterdir())[1:] == ["somebody's"]
@@ -204,7 +204,7 @@ def test_what_is_left_of_another_boot_counts_for_nothing(where) -> None:
 def test_a_ticket_that_is_none_is_passed_over(where, text) -> None:
     import fcntl
 
-    path = where / f"{leases.PREFIX}000000001-abcd"
+    path = where / f"{tickets.PREFIX}000000001-abcd"
     path.write_text(text)
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)

@@ -265,7 +265,8 @@ def _sealed_record() -> list[bytes]:
 
 
 def _leases(path: Path) -> None:
-    from foundation.placement.leases import tickets, told
+    from foundation.placement.leases import told
+    from foundation.placement.tickets import tickets
 
     for ticket in tickets(path.parent):
         told(ticket)
