@@ -3,12 +3,13 @@
     python -m benchmarks.engine_equality
 
 20,000 molecules of the starter, with all checks; a folder of NAIP scenes, embedded; 500 prompts
-gone on with by a language model (SmolLM2-135M). Each is made in this process, on one local worker,
-on two, on two Ray actors (needs the extra ray), and as an array of four ranges that submitit runs
-on this machine and task=join joins; in float32, one thread a worker, one batch size. Compared with
-the first by id: the share of rows that are equal in every column, floating-point numbers bit for
-bit, the largest difference of those, the least cosine of vectors, and the rasters' pixels. Runs
-that are in --folder already are not made again.
+drawn by the pictures' starter in --steps steps; 500 gone on with by a language model
+(SmolLM2-135M). Each is made in this process, on one local worker, on two, on two Ray actors (needs
+the extra ray), and as an array of four ranges that submitit runs on this machine and task=join
+joins; in float32, one thread a worker, one batch size. Compared with the first by id: the share of
+rows that are equal in every column, floating-point numbers bit for bit, the largest difference of
+those, the least cosine of vectors, and the pixels of rasters and pictures. Runs that are in
+--folder already are not made again, and jobs that are not named by --only stay in the record.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from benchmarks.record import RESULTS, save
 
 HERE = Path(__file__).parent
 TEXT = HERE.parent / "LICENSE"
+JOBS = ("molecules", "rasters", "pictures", "prompts")
+COLOURS = ("red", "blue", "green", "yellow", "white")
+SHAPES = ("circle", "square", "triangle", "star", "ring")
 RANGES = 4
 ALONE = "process"
 ENGINES: dict[str, list[str]] = {
@@ -50,9 +54,17 @@ def jobs(given: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     words = TEXT.read_text(encoding="utf-8").split()
     texts = [" ".join(words[3 * n : 3 * n + 6 + n % 18]) for n in range(given.prompts)]
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    things = [f"a {c} {s}" for c in COLOURS for s in SHAPES]
+    drawn = [f"{things[n % 25]} beside {things[n // 25 % 25]}" for n in range(given.prompts)]
+    scenery = folder / "scenery.jsonl"
+    scenery.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in drawn))
     return {
         "molecules": [f"task.count={given.molecules}", "task.batch=256"],
         "rasters": ["model=geospatial/starter", "task=embed", f"task.input={scenes}"],
+        "pictures": [
+            "model=image/starter", "task=generate", f"task.input={scenery}",
+            f"task.steps={given.steps}", "task.batch=16",
+        ],
         "prompts": [
             f"model={given.language}", "task=generate", f"task.input={prompts}",
             "task.chat=false", f"task.max_tokens={given.new}", "task.batch=16",
@@ -107,14 +119,28 @@ def compare(expected: Path, found: Path) -> dict[str, Any]:
             same = np.array([x == y for x, y in zip(a.to_pylist(), b.to_pylist(), strict=True)])
             discrete &= same
     told |= {"equal": float((equal & discrete).mean()), "discrete": float(discrete.mean())}
-    ours, theirs = (pixels(folder) for folder in (expected, found))
-    if ours:
-        told["rasters_equal"] = sum(theirs.get(name) == digest for name, digest in ours.items())
-        told["rasters"] = len(ours)
+    for kind, pixels in {"rasters": rasters, "pictures": pictures}.items():
+        ours, theirs = (pixels(folder) for folder in (expected, found))
+        if ours:
+            told[f"{kind}_equal"] = sum(theirs.get(name) == each for name, each in ours.items())
+            told[kind] = len(ours)
     return told
 
 
-def pixels(folder: Path) -> dict[str, str]:
+def pictures(folder: Path) -> dict[str, str]:
+    """The name of each picture of a run and the sha256 of its pixels."""
+    import hashlib
+
+    from PIL import Image
+
+    found = {}
+    for path in sorted(folder.glob("images/*.png")):
+        with Image.open(path) as file:
+            found[path.name] = hashlib.sha256(file.convert("RGB").tobytes()).hexdigest()
+    return found
+
+
+def rasters(folder: Path) -> dict[str, str]:
     """The name of each raster of a run and the sha256 of its pixels."""
     import hashlib
 
@@ -133,20 +159,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--molecules", type=int, default=20_000)
     parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=2, help="of a picture")
     parser.add_argument("--new", type=int, default=8, help="tokens of an answer, at most")
     parser.add_argument("--language", default="language/smollm2-135m")
     data = Path(os.environ.get("FOUNDATION_DATA", HERE.parent / "../shared/data"))
     parser.add_argument("--rasters", type=Path, default=data / "rasters/naip_opengeos")
     parser.add_argument("--scenes", default="m_*.tif", help="which of its files")
-    parser.add_argument("--only", nargs="+", choices=("molecules", "rasters", "prompts"))
+    parser.add_argument("--only", nargs="+", choices=JOBS)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     parser.add_argument("--folder", type=Path, help="where runs are kept; default: nowhere")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         found = measured(given, given.folder or Path(scratch))
-    keys = ("molecules", "prompts", "new", "language", "scenes")
+    keys = ("molecules", "prompts", "steps", "new", "language", "scenes")
     settings = {key: getattr(given, key) for key in keys} | {"ranges": RANGES, "common": COMMON}
+    path = given.out / "engine_equality.json"
+    if given.only and path.exists():
+        found = json.loads(path.read_text())["jobs"] | found
     least = min(side["equal"] for sides in found.values() for side in sides.values())
     body = {"settings": settings, "jobs": found, "least": least}
     print(save("engine_equality", body, given.out))
