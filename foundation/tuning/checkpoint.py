@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.durable import sync_folder
+from foundation.durable import replacing, sync_folder
 from foundation.errors import RunFolderError
+from foundation.tuning.sharding import full, shares
 
 if TYPE_CHECKING:
     import torch
@@ -42,16 +43,15 @@ def unflatten(tensors: "dict[str, torch.Tensor]", rest: dict[str, Any]) -> dict[
 def save(
     folder: Path,
     step: int,
-    module: "torch.nn.Module",
-    optimizer: "torch.optim.Optimizer | Together",
+    weights: "Mapping[str, torch.Tensor]",
+    optimizer: "tuple[Mapping[str, torch.Tensor], dict[str, Any]]",
     progress: dict[str, Any],
     keep: int,
-    frozen: Collection[str] = (),
     average: "Mapping[str, torch.Tensor] | None" = None,
 ) -> Path:
     """Write `folder/step-<n>` under a temporary name, rename it, and drop all but `keep`.
 
-    frozen: parameters that are the model's own, and left out.
+    weights: by `weights_of`. optimizer: its state by `flatten`.
     """
     from safetensors.torch import save_file
 
@@ -60,11 +60,11 @@ def save(
     for leftover in folder.glob(".step-*.part"):
         shutil.rmtree(leftover)
     part.mkdir(parents=True)
-    save_weights(module, part / "model.safetensors", frozen)
+    save_file(dict(weights), str(part / "model.safetensors"))
     if average is not None:
         save_file(dict(average), str(part / "average.safetensors"))
-    tensors, rest = flatten(optimizer.state_dict())
-    save_file(tensors, str(part / "optimizer.safetensors"))
+    tensors, rest = optimizer
+    save_file(dict(tensors), str(part / "optimizer.safetensors"))
     (part / "progress.json").write_text(json.dumps({"step": step, "optimizer": rest, **progress}))
     for path in part.iterdir():
         _sync(path)
@@ -77,19 +77,38 @@ def save(
     return final
 
 
-def save_weights(module: "torch.nn.Module", path: Path, frozen: Collection[str] = ()) -> None:
-    """Write all but the frozen parameters of a module, shared ones once."""
-    from safetensors.torch import save_file, save_model
+def weights_of(
+    module: "torch.nn.Module", frozen: Collection[str] = ()
+) -> "dict[str, torch.Tensor]":
+    """All but the frozen parameters of a module, shared ones once; whole where they are sharded.
 
-    if not frozen:
-        save_model(module, str(path))
-        return
-    kept = {n: v.detach().contiguous() for n, v in module.state_dict().items() if n not in frozen}
-    save_file(kept, str(path))
+    Of a sharded module every process must ask.
+    """
+    learnt = dict(module.named_parameters(remove_duplicate=False))
+    again = learnt.keys() - dict(module.named_parameters()).keys()
+    state = {n: v for n, v in module.state_dict().items() if n not in frozen and n not in again}
+    once = {_place(value): name for name, value in reversed(state.items())}
+    found = full({name: state[name].detach() for name in reversed(once.values())})
+    return {name: value.contiguous() for name, value in found.items()}
+
+
+def _place(tensor: "torch.Tensor") -> Any:
+    """Equal for plain tensors that are the same memory seen in the same way."""
+    if hasattr(tensor, "full_tensor") or not tensor.numel():
+        return id(tensor)
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
+def save_weights(weights: "Mapping[str, torch.Tensor]", path: Path) -> None:
+    """Write what `weights_of` gave, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as part:
+        save_file(dict(weights), str(part))
 
 
 def load_weights(module: "torch.nn.Module", path: Path, frozen: Collection[str] = ()) -> None:
-    """The inverse of `save_weights`."""
+    """Put what `save_weights` wrote into a module."""
     from safetensors.torch import load_model
 
     missing, _ = load_model(module, str(path), strict=not frozen)
@@ -109,20 +128,13 @@ def progress(folder: Path) -> dict[str, Any]:
     return values
 
 
-def load(
-    path: Path,
-    module: "torch.nn.Module",
-    optimizer: "torch.optim.Optimizer | Together",
-    frozen: Collection[str] = (),
-) -> dict[str, Any]:
-    """Put a checkpoint into module and optimizers; return its progress."""
+def load_optimizer(path: Path, optimizer: "torch.optim.Optimizer | Together") -> None:
+    """Put a checkpoint's state into an optimizer, of whole weights or of sharded ones."""
     from safetensors.torch import load_file
 
-    load_weights(module, path / "model.safetensors", frozen)
-    values: dict[str, Any] = json.loads((path / "progress.json").read_text())
-    tensors = load_file(str(path / "optimizer.safetensors"))
-    optimizer.load_state_dict(unflatten(tensors, values.pop("optimizer")))
-    return values
+    rest = json.loads((path / "progress.json").read_text())["optimizer"]
+    state = unflatten(load_file(str(path / "optimizer.safetensors")), rest)
+    optimizer.load_state_dict(shares(state, optimizer))
 
 
 def average(path: Path) -> "dict[str, torch.Tensor]":

@@ -8,7 +8,11 @@ from foundation.errors import RequestError
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("trapezoid", "cosine")
 OPTIMIZERS = ("adamw", "muon")
-MAY_CHANGE = ("steps", "decay", "accumulate", "recompute", "checkpoint", "validate", "log", "keep")
+PARALLEL = ("data", "fsdp")
+MAY_CHANGE = (
+    "steps", "decay", "accumulate", "recompute", "parallel", "checkpoint", "validate", "log",
+    "keep",
+)  # fmt: skip
 """When a training goes on; a trapezoid may be lengthened, and a batch passed in other parts."""
 
 WHOLE = (
@@ -30,6 +34,8 @@ class Recipe:
     augment: share of the rows that the domain augments, 0 to 1.
     accumulate: parts a batch is passed in, each on its own, for less memory; at least 1.
     recompute: compute activations again on the way back rather than keep them.
+    parallel: what several processes hold: "data", each all of the weights, or "fsdp", each a share
+    of weights, gradients and the optimizer's state (FSDP2; with adamw and without average).
     average: decay of an exponential moving average of the weights, which is then what is measured
     and saved, 0 (none) to below 1.
     patience: measurements in a row without a better one after which the training ends, with the
@@ -50,6 +56,7 @@ class Recipe:
     schedule: str = "trapezoid"
     accumulate: int = 1
     recompute: bool = False
+    parallel: str = "data"
     average: float = 0.0
     patience: int = 0
     checkpoint: int = 500
@@ -81,10 +88,15 @@ class Recipe:
             raise RequestError("recipe.average must be below 1, got 1")
         if type(self.recompute) is not bool:
             raise RequestError(f"recipe.recompute must be true or false, got '{self.recompute}'")
-        known = {"precision": PRECISIONS, "schedule": SCHEDULES, "optimizer": OPTIMIZERS}
+        known = {
+            "precision": PRECISIONS, "schedule": SCHEDULES, "optimizer": OPTIMIZERS,
+            "parallel": PARALLEL,
+        }  # fmt: skip
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise RequestError(f"recipe.{name} must be one of {', '.join(values)}")
+        if self.parallel == "fsdp" and (self.optimizer != "adamw" or self.average):
+            raise RequestError("recipe.parallel=fsdp needs recipe.optimizer=adamw, average=0")
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the step that follows `step` finished ones."""

@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Predicts, Recomputes, Tunable
 from foundation.draws import Draws
-from foundation.durable import replacing
 from foundation.errors import FoundationError, RequestError, RunFolderError
 from foundation.tuning import checkpoint
 from foundation.tuning.average import Average
 from foundation.tuning.optimizers import optimizer
 from foundation.tuning.order import Order
 from foundation.tuning.recipe import MAY_CHANGE, Recipe
+from foundation.tuning.sharding import full, sharded
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,8 @@ class Trainer:
     frozen: parameters that are the model's own and in no checkpoint. The data order, the
     augmentation and the dropout of step n depend on seed and n alone, so that a resumed training
     gives the curve of an uninterrupted one. Under a launcher of several processes (torchrun,
-    accelerate launch) each passes its share of every batch.
+    accelerate launch) each passes its share of every batch; with `recipe.parallel=fsdp` they hold
+    the weights in shares while `run` lasts, and each has all of them again after it.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Trainer:
         AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=_device(tunable) == "cpu")
         self.module = tunable.module()
-        self.whole = self.accelerator.prepare_model(_whole(tunable))
+        self.sharded = recipe.parallel == "fsdp" and self.accelerator.num_processes > 1
+        whole = _whole(tunable)
+        self.whole: Any = whole if self.sharded else self.accelerator.prepare_model(whole)
         self.optimizer = optimizer(self.module, tunable.targets(), recipe)
         self.average = Average(self.module, recipe.average) if recipe.average else None
         self.order = Order(
@@ -97,6 +100,27 @@ class Trainer:
 
         With patience, the module then has the best weights.
         """
+        with self._spread():
+            self._train(report, stop)
+        if self.finished and self.best:
+            checkpoint.load_weights(self.module, self.folder / BEST, self.frozen)
+        elif self.finished and self.average is not None:
+            self.average.show()
+        return self.finished
+
+    @contextmanager
+    def _spread(self) -> Iterator[None]:
+        """The weights in shares where that is asked for, and an optimizer of the shares."""
+        if not self.sharded:
+            yield
+            return
+        with sharded(self.whole, self.accelerator.device.type):
+            self.optimizer = optimizer(self.module, self.tunable.targets(), self.recipe)
+            if self._saved.exists():
+                checkpoint.load_optimizer(self._saved, self.optimizer)
+            yield
+
+    def _train(self, report: Report | None, stop: Callable[[], bool]) -> None:
         began, since = self._units, time.perf_counter()
         for ids, parts in self._batches():
             if self.finished or stop():
@@ -117,15 +141,18 @@ class Trainer:
             if self.step % self.recipe.checkpoint == 0:
                 self.save()
         self.save()
-        if self.finished and self.best:
-            checkpoint.load_weights(self.module, self.folder / BEST, self.frozen)
-        elif self.finished and self.average is not None:
-            self.average.show()
-        return self.finished
 
     def save(self) -> None:
         """Write a checkpoint of this step, unless there is one."""
-        if self.accelerator.is_main_process and not self._saved.exists():
+        # Every process asks whether there is one before any has written it.
+        there = self._saved.exists()
+        self.accelerator.wait_for_everyone()
+        if there:
+            return
+        weights = checkpoint.weights_of(self.module, self.frozen)
+        tensors, rest = checkpoint.flatten(self.optimizer.state_dict())
+        state = full(tensors), rest
+        if self.accelerator.is_main_process:
             progress = {
                 "recipe": asdict(self.recipe),
                 "seed": self.seed,
@@ -135,8 +162,8 @@ class Trainer:
                 "best": self.best,
             }
             checkpoint.save(
-                self.folder, self.step, self.module, self.optimizer, progress, self.recipe.keep,
-                self.frozen, None if self.average is None else self.average.weights,
+                self.folder, self.step, weights, state, progress, self.recipe.keep,
+                None if self.average is None else self.average.weights,
             )  # fmt: skip
         self.accelerator.wait_for_everyone()
 
@@ -144,7 +171,7 @@ class Trainer:
         """Mean loss a unit over rows, in eval mode."""
         total, units = 0.0, 0
         for _, batch in self._measured(rows):
-            loss, count = self.tunable.loss(batch)
+            loss, count = (self.whole if self._in_shares else self.tunable.loss)(batch)
             total, units = total + loss.item(), units + count
         return total / max(1, units)
 
@@ -172,7 +199,13 @@ class Trainer:
                 batch = self.tunable.collate([rows[i] for i in ids], Draws(self.seed, ids), 0.0)
                 with self.accelerator.autocast():
                     yield ids, self._placed(batch)
+        if self._in_shares:
+            self.whole.reshard()  # which else waits for a way back
         self.module.train()
+
+    @property
+    def _in_shares(self) -> bool:
+        return hasattr(self.whole, "set_requires_gradient_sync")
 
     @property
     def _saved(self) -> Path:
@@ -253,6 +286,9 @@ class Trainer:
 
     def _alone(self, more: bool) -> AbstractContextManager[Any]:
         """Processes exchange gradients at the last part only."""
+        if self._in_shares:
+            self.whole.set_requires_gradient_sync(not more)
+            return nullcontext()
         return self.accelerator.no_sync(self.whole) if more else nullcontext()
 
     def _sow(self, part: int) -> None:
@@ -304,9 +340,9 @@ class Trainer:
             return
         if held_out < self.best.get("held_out", float("inf")):
             self.best = {"held_out": held_out, "step": self.step, "since": 0}
+            weights = checkpoint.weights_of(self.module, self.frozen)
             if self.accelerator.is_main_process:
-                with replacing(self.folder / BEST) as part:
-                    checkpoint.save_weights(self.module, part, self.frozen)
+                checkpoint.save_weights(weights, self.folder / BEST)
         else:
             self.best = {**self.best, "since": self.best["since"] + 1}
 
@@ -317,7 +353,7 @@ class Trainer:
         found = checkpoint.saved(self.folder)
         if not found:
             return
-        progress = checkpoint.load(found[-1], self.module, self.optimizer, self.frozen)
+        progress = checkpoint.progress(self.folder)
         changed = Recipe(**progress["recipe"]).changed(self.recipe)
         held = sorted(set(changed) - set(MAY_CHANGE))
         if held or progress["seed"] != self.seed:
@@ -325,6 +361,9 @@ class Trainer:
                 f"{self.folder} was begun with other settings ({', '.join(held) or 'seed'}): "
                 "resume with the same ones, or start in a new folder"
             )
+        checkpoint.load_weights(self.module, found[-1] / "model.safetensors", self.frozen)
+        if not self.sharded:  # else once there are shares
+            checkpoint.load_optimizer(found[-1], self.optimizer)
         self.step, self.curve = progress["step"], progress["curve"]
         self._loss, self._units = progress.get("since_row", (0.0, 0))
         self.best = progress.get("best", {})

@@ -37,11 +37,18 @@ def test_without_a_rise_the_first_step_has_the_whole_rate(warmup) -> None:
         {"rate": 0}, {"rate": "fast"}, {"rate": math.nan}, {"rate": math.inf}, {"clip": 0},
         {"decay": 1.1}, {"decay": "x"}, {"augment": -0.1}, {"weight_decay": None},
         {"precision": "float16"}, {"optimizer": "sgd"},
+        {"parallel": "pipeline"},
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(wrong) -> None:
     with pytest.raises(RequestError, match=rf"recipe\.{next(iter(wrong))} must"):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize("other", [{"optimizer": "muon"}, {"average": 0.9}])
+def test_shares_of_the_weights_are_moved_by_adamw_without_an_average(other) -> None:
+    with pytest.raises(RequestError, match=r"recipe\.parallel=fsdp needs"):
+        Recipe(parallel="fsdp", **other)
 
 
 @pytest.mark.parametrize(

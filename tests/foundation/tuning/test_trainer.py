@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -295,17 +296,46 @@ def test_frozen_weights_are_in_no_checkpoint_and_stay(tmp_path) -> None:
     assert torch.equal(resumed.module.layers[0].weight, before)
 
 
-def test_two_processes_train_as_one_does(tmp_path) -> None:
-    whole = Trainer(Exact(), ROWS[:80], ROWS[80:], quiet(), tmp_path / "one", 3)
-    assert whole.run()
+class Stack(torch.nn.Module):
+    """Blocks in a list, and two layers that share their weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = torch.nn.Linear(4, 16), torch.nn.Linear(16, 1)
+        blocks = [torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.Tanh()) for _ in range(2)]
+        self.blocks = torch.nn.ModuleList(blocks)
+        self.one, self.other = (torch.nn.Linear(16, 16, bias=False) for _ in range(2))
+        self.other.weight = self.one.weight
+
+    def layers(self, rows):
+        states = self.one(self.first(rows))
+        for block in self.blocks:
+            states = block(states)
+        return self.last(self.other(states))
+
+
+class Deep(Adding):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Stack()
+
+    def targets(self):
+        return ("blocks.0.0",)
+
+
+def two_processes(folder: Path, recipe: Recipe, kind: str = "Exact", then: str = "") -> None:
+    """Train a `kind` in two processes of gloo; each runs `then` at the end, with `made`."""
     script = (
         "import importlib.util, sys; from pathlib import Path\n"
         f"spec = importlib.util.spec_from_file_location('own', {__file__!r})\n"
         "own = importlib.util.module_from_spec(spec); spec.loader.exec_module(own)\n"
-        "made = own.Trainer(own.Exact(), own.ROWS[:80], own.ROWS[80:], own.quiet(),"
-        f" Path({str(tmp_path / 'two')!r}), 3)\n"
+        f"recipe = own.Recipe(**{asdict(recipe)!r})\n"
+        f"start = lambda: own.Trainer(own.{kind}(), own.ROWS[:80], own.ROWS[80:], recipe,"
+        f" Path({str(folder)!r}), 3)\n"
+        "made = start()\n"
         "assert made.accelerator.num_processes == 2\n"
-        "assert made.run()\n"
+        f"{then or 'assert made.run()'}\n"
         "import torch.distributed; torch.distributed.destroy_process_group()\n"
     )
     port = str(20000 + os.getpid() % 20000)
@@ -320,8 +350,46 @@ def test_two_processes_train_as_one_does(tmp_path) -> None:
         for n in range(2)
     ]
     assert [process.wait(200) for process in started] == [0, 0]
-    kept = checkpoint.progress(tmp_path / "two")
+
+
+def alike(kept, whole: Trainer) -> None:
     assert [row["step"] for row in kept["curve"]] == [row["step"] for row in whole.curve]
     for ours, theirs in zip(whole.curve, kept["curve"], strict=True):
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-5)
         assert (theirs["held_out"] or 0.0) == pytest.approx(ours["held_out"] or 0.0, rel=1e-5)
+
+
+def test_two_processes_train_as_one_does(tmp_path) -> None:
+    whole = Trainer(Exact(), ROWS[:80], ROWS[80:], quiet(), tmp_path / "one", 3)
+    assert whole.run()
+    two_processes(tmp_path / "two", quiet())
+    alike(checkpoint.progress(tmp_path / "two"), whole)
+
+
+STOPPED = """
+import torch
+steps = iter(range(17))
+assert not made.run(stop=lambda: next(steps, None) is None)
+assert made.step == 17
+assert not any(hasattr(each, "full_tensor") for each in made.module.parameters())
+assert made.module.one.weight is made.module.other.weight
+made, held = start(), []
+def report(*_):
+    held.append(sum(each.to_local().numel() for each in made.module.parameters()))
+assert made.step == 17 and made.run(report)
+assert 300 < max(held) < 600, held  # of 897
+"""
+
+
+def test_two_processes_that_hold_shares_train_as_one_does_stopped_and_resumed(tmp_path) -> None:
+    data, common = (ROWS[:80], ROWS[80:]), {"accumulate": 2, "patience": 9}
+    whole = Trainer(Deep(), *data, quiet(**common), tmp_path / "one", 3)
+    assert whole.run()
+    two_processes(tmp_path / "two", quiet(**common, parallel="fsdp"), "Deep", STOPPED)
+    alike(checkpoint.progress(tmp_path / "two"), whole)
+    # The same checkpoint by one process, which holds all.
+    alone = Trainer(Deep(), *data, quiet(**common), tmp_path / "two", 3)
+    assert alone.finished
+    assert alone.run()
+    for ours, theirs in zip(whole.module.parameters(), alone.module.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
