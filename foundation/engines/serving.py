@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Message = tuple[str, Any]
 
+ASKED = 4
+"""Packets asked ahead of need: where messages are slow, a model that reads ahead does not wait."""
+
 
 def serve(
     spec: "ModelSpec",
@@ -64,10 +67,15 @@ def _tell(events: list[str], send: Callable[[Message], None]) -> None:
 def _leased(
     packet: "Packet", receive: "Callable[[], Packet]", send: Callable[[Message], None]
 ) -> "Iterator[Item | None]":
+    for _ in range(ASKED):
+        send(("more", None))
     while packet:
-        send(("more", None))  # so that the next packet is here when this one is used up
         yield from packet
         packet = receive()
+        if packet:
+            send(("more", None))
+    for _ in range(ASKED - 1):
+        receive()  # what was asked ahead is answered with empty packets, too
 
 
 def _portable(error: Exception) -> Exception:

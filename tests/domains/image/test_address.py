@@ -8,7 +8,7 @@ from foundation.engines import Work
 from foundation.engines.ray import _Actor
 from foundation.mirror import Mirror
 from foundation.model import Model
-from foundation.requests import settings
+from foundation.requests import Packet, settings
 
 
 def test_an_actor_brings_its_pictures_to_the_address(
@@ -19,11 +19,13 @@ def test_an_actor_brings_its_pictures_to_the_address(
     address = f"file://{tmp_path}/far"
     work = Work("generate", None, 2, 0, tmp_path / "gone", checkers=0, output=address)
     actor = _Actor(model.spec, model.placement, work)
-    orders = [items, []]
+    orders: list[Packet] = [list(items)]
     made = []
     while True:
-        for kind, value in actor.exchange(orders):
+        messages, orders = actor.exchange(orders), []
+        for kind, value in messages:
             assert kind != "failed", value
+            orders += [[]] if kind == "more" else []
             made += value if kind == "made" else []
             if kind == "idle":
                 names = sorted(result.output for result in made)
@@ -33,7 +35,6 @@ def test_an_actor_brings_its_pictures_to_the_address(
                 mirror.fetch(tmp_path / "driver")
                 assert (tmp_path / "driver" / names[0]).read_bytes()[:4] == b"\x89PNG"
                 return
-        orders = []
 
 
 def test_an_actor_without_an_address_says_what_is_missing(
