@@ -212,7 +212,7 @@ class TextToImage:
 
     def _set_weights(self, request: Generate) -> None:
         """Lay on the LoRA weights of a request; a text encoder may be another one with them."""
-        weights = (request.lora, self._fast.how.lora if request.speed == "fast" else None)
+        weights = (request.lora, self._fast.laid if request.speed == "fast" else None)
         if weights != self._weights:
             self._loras.set(*weights)
             if self._weights is not None:

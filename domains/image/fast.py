@@ -4,7 +4,8 @@
 elsewhere half the steps by a better solver. Its keys:
     steps, guidance, scheduler: take the place of the model's own where a request says nothing.
     transformer: a folder in the model's folder, or a source, with a distilled denoiser.
-    lora: a source of LoRA weights that make the model a distilled one.
+    lora: LoRA weights that make the model a distilled one: a folder of peft in the model's folder,
+        or a source.
     cache: {kind: taylorseer, first_block or mag, ...}, with what diffusers' configuration takes.
     quantise: float8 (on CUDA) or int8, a copy of the denoiser by torchao.
 """
@@ -22,6 +23,8 @@ from foundation.domains.image.inputs import Generate
 from foundation.domains.image.quiet import quiet
 from foundation.domains.image.schedulers import SCHEDULERS, flows
 from foundation.errors import InputError, MissingExtra, UnknownName
+from foundation.spec import Delta
+from foundation.tuning import lora
 
 SHARE, FEWEST = 0.5, 4
 CACHES = {
@@ -94,6 +97,10 @@ class FastTier:
         self.how = fast(pipe, options)
         self._folder = folder
         self._denoiser: Any = None
+        # A pipeline lays other LoRA weights on itself; not every one can.
+        self._merged = (
+            self.how.lora is not None and (folder / self.how.lora / lora.CONFIG).is_file()
+        )
 
     @property
     def _solves(self) -> bool:
@@ -103,6 +110,11 @@ class FastTier:
     @staticmethod
     def _fewer(steps: int) -> int:
         return max(ceil(SHARE * steps), min(steps, FEWEST))
+
+    @property
+    def laid(self) -> str | None:
+        """The source of LoRA weights that the pipeline lays on itself, if any."""
+        return None if self._merged else self.how.lora
 
     @property
     def alone(self) -> bool:
@@ -130,7 +142,7 @@ class FastTier:
         """Within it the pipeline draws fast."""
         name = denoiser_name(pipe)
         plain = getattr(pipe, name)
-        if self.how.transformer is not None or self.how.quantise is not None:
+        if self._merged or self.how.transformer is not None or self.how.quantise is not None:
             if self._denoiser is None:
                 self._denoiser = self._other(plain)
             setattr(pipe, name, self._denoiser)
@@ -168,6 +180,9 @@ class FastTier:
             for hook in plain._forward_pre_hooks.values():
                 other.register_forward_pre_hook(hook, with_kwargs=True)
             plain = other.to(plain.device).eval()
+        if self._merged:
+            delta = Delta(str(self._folder / str(self.how.lora)))
+            plain = lora.merged(copy.deepcopy(plain), [delta]).eval()
         return plain if self.how.quantise is None else _quantised(plain, self.how.quantise)
 
     @contextmanager

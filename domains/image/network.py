@@ -106,13 +106,20 @@ def tokenizer(words: "Mapping[str, int]", longest: int) -> "PreTrainedTokenizerF
     )
 
 
+def scheduler(shape: Shape) -> Any:
+    """Steps along the flow."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler(shift=shape.shift)
+
+
 def pipeline(shape: Shape, parts: "Mapping[str, nn.Module]", words: Any) -> Any:
     """The parts as the pipeline that draws with them."""
-    from diffusers import FlowMatchEulerDiscreteScheduler, PRXPixelPipeline
+    from diffusers import PRXPixelPipeline
 
     return PRXPixelPipeline(
         transformer=parts["transformer"],
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=shape.shift),
+        scheduler=scheduler(shape),
         text_encoder=parts["text_encoder"],
         tokenizer=words,
         default_sample_size=shape.side,

@@ -152,7 +152,7 @@ class PictureTraining:
         The times of a batch are spread evenly, which says more than as many drawn one by one.
         """
         learning = self.learner.training
-        pixels, generator = batch["pixels"], None if learning else _generator(batch)
+        pixels, generator = batch["pixels"], None if learning else same_noise(batch)
         rows, device = len(pixels), pixels.device
         even = torch.rand((), generator=generator, device=device)
         even = (even + torch.arange(rows, device=device) / rows) % 1
@@ -219,7 +219,7 @@ def _shown(scene: Scene, picture: drawing.Picture, patch: int) -> "np.ndarray[An
     return np.where(covered.max(0)[:, None] >= SEEN, np.array(kinds)[most], 0)
 
 
-def _generator(batch: dict[str, Tensor]) -> torch.Generator:
+def same_noise(batch: dict[str, Tensor]) -> torch.Generator:
     """The same noise each time a batch is measured."""
     return torch.Generator(batch["pixels"].device).manual_seed(len(batch["pixels"]))
 

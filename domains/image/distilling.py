@@ -1,0 +1,130 @@
+"""A version of the starter that draws in few steps without guidance, as a LoRA of its transformer.
+
+For each step of the short way the student learns where the teacher arrives by several guided steps
+between the same two times (progressive distillation, Salimans and Ho 2022, in one stage).
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foundation.domains.image import network, training
+from foundation.domains.image.quiet import quiet
+from foundation.domains.image.training import LEAST, PictureTraining
+from foundation.draws import Draws
+from foundation.errors import InputError
+from foundation.tuning import lora
+
+STEPS = 4
+GUIDANCE = 1.5  # the teacher's, as conf/model/image/starter.yaml has it
+FINER = 4  # steps of the teacher for one of the student
+RANK = 32
+
+
+class Distillation:
+    """Rows are those of the starter's own training; the loss is the student's error of pixels."""
+
+    def __init__(self, inner: PictureTraining) -> None:
+        self.inner = inner
+        teacher = inner.learner.parts.requires_grad_(False).eval()
+        student = deepcopy(teacher["transformer"])
+        self.config = lora.lay(student, inner.targets(), RANK)
+        self.parts = nn.ModuleDict({"student": student, **teacher})
+        self.times = _times(inner.shape)
+        self.empty = inner.words("", return_tensors="pt")["input_ids"]
+
+    @classmethod
+    def begin(cls, rows: Sequence[str], shape: dict[str, Any], seed: int) -> "Distillation":
+        """InputError: there is nothing to distil."""
+        raise InputError("a distillation starts from a model: give ++task.start=model")
+
+    def module(self) -> nn.Module:
+        return self.parts
+
+    def size(self, row: str) -> int:
+        return 1
+
+    def collate(self, rows: Sequence[str], draws: Draws, augment: float) -> dict[str, Tensor]:
+        """Pictures and their captions, none left empty."""
+        return self.inner.collate(rows, draws, 0.0)
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
+        """Summed error of the clean pictures that would lead where the teacher arrives."""
+        pixels = batch["pixels"]
+        rows, device = len(pixels), pixels.device
+        generator = None if self.parts.training else training.same_noise(batch)
+        noise = torch.randn(pixels.shape, generator=generator, device=device)
+        times = self.times.to(device)
+        # The scheduler's last step is too short to need a student.
+        place = torch.arange(rows, device=device) % (STEPS - 1)
+        begin, end = times[place], times[place + 1]
+        mixed = torch.lerp(pixels, self.inner.shape.noise * noise, _wide(begin))
+        with torch.no_grad():
+            wanted = self._arrived(mixed, begin, end, batch)
+            # The one clean picture towards which a step of that length arrives there.
+            share = _wide(begin.clamp(min=LEAST) / (begin - end))
+            wanted = mixed - (mixed - wanted) * share
+        guess = self._told("student", mixed, begin, *self._read(batch))
+        return (guess - wanted).square().flatten(1).mean(1).sum(), rows
+
+    def targets(self) -> Sequence[str]:
+        return self.inner.targets()
+
+    def save(self, folder: Path) -> None:
+        """Write peft's folder of the student's LoRA."""
+        with quiet():
+            student = deepcopy(self.parts["student"]).to(torch.bfloat16)
+        lora.save(student, self.config, folder, "image/starter")
+
+    def _arrived(
+        self, pixels: Tensor, begin: Tensor, end: Tensor, batch: dict[str, Tensor]
+    ) -> Tensor:
+        """Where the teacher's guided steps lead from `begin` to `end`."""
+        states, mask = self._read(batch)
+        blank, hidden = self._read({"tokens": self.empty.expand(len(mask), -1).to(mask.device)})
+        time = begin
+        for step in range(1, FINER + 1):
+            after = torch.lerp(begin, end, step / FINER)
+            asked = self._told("transformer", pixels, time, states, mask)
+            plain = self._told("transformer", pixels, time, blank, hidden)
+            clean = torch.lerp(plain, asked, GUIDANCE)
+            pixels = pixels + (pixels - clean) * _wide((after - time) / time.clamp(min=LEAST))
+            time = after
+        return pixels
+
+    def _read(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        tokens = batch["tokens"]
+        mask = batch.get("mask", torch.ones_like(tokens, dtype=torch.bool))
+        read = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
+        return read.last_hidden_state, mask
+
+    def _told(self, part: str, mixed: Tensor, time: Tensor, states: Tensor, mask: Tensor) -> Tensor:
+        clean: Tensor = self.parts[part](
+            hidden_states=mixed,
+            timestep=time,
+            encoder_hidden_states=states,
+            attention_mask=mask,
+            return_dict=False,
+        )[0]
+        return clean.float()
+
+
+def read(folder: Path) -> Distillation:
+    """The starter in a folder, as the teacher and the student's beginning."""
+    return Distillation(training.read(folder))
+
+
+def _times(shape: network.Shape) -> Tensor:
+    """The times of the short way as the pipeline's scheduler takes them, 1 to 0, [STEPS + 1]."""
+    scheduler = network.scheduler(shape)
+    scheduler.set_timesteps(STEPS)
+    times: Tensor = scheduler.sigmas
+    return times
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
