@@ -2,9 +2,11 @@
 
     python -m benchmarks.image_speed --geometry sdxl
     python -m benchmarks.image_speed --geometry flux
+    python -m benchmarks.image_speed --geometry starter --count 64 --dtype float32
 
-Pipelines of the large models' shapes with random weights, scaled as `image_pipelines.SCALE` says
-unless `--geometry own --folder F` names a real one. A side is a process: it loads, draws one
+The embedded starter has its own weights and settings; its fast tier is its version of four steps.
+The other pipelines have large models' shapes and random weights, scaled as `image_pipelines.SCALE`
+says, unless `--geometry own --folder F` names a real one. A side is a process: it loads, draws one
 picture that is not counted, and then draws `--count` prompts and writes a PNG of each. The plain
 side calls the pipeline once a prompt, as its quick start does, in the same dtype. `seconds` are
 those of drawing and writing, `processor` those of all cores, which other work on the machine
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from benchmarks.image_pipelines import SCALE, SIDE, STEPS, build
 from benchmarks.process import Usage
 from benchmarks.record import RESULTS, save
 
+STARTER = Path(str(files("foundation.domains.image"))) / "starter"
 PROMPTS = ("a cat", "a red dog, a blue one", "two birds", "a house by the sea")
 
 
@@ -59,6 +63,8 @@ def plain(folder: Path, given: argparse.Namespace) -> Draw:
     pipe.to(given.device)
     pipe.set_progress_bar_config(disable=True)
     size = {"width": given.side, "height": given.side, "num_inference_steps": given.steps}
+    if given.geometry == "starter":
+        size |= {"guidance_scale": 1.5, "use_resolution_binning": False}
     pipe("warm", **size)
 
     def draw(out: Path) -> tuple[float, float]:
@@ -72,6 +78,7 @@ def plain(folder: Path, given: argparse.Namespace) -> Draw:
 
 
 def ours(folder: Path, given: argparse.Namespace, speed: str) -> Draw:
+    from foundation import registry
     from foundation.adapter import Placement
     from foundation.model import Model
     from foundation.spec import ModelSpec
@@ -80,8 +87,10 @@ def ours(folder: Path, given: argparse.Namespace, speed: str) -> Draw:
         name="image/bench", domain="image", source=f"path:{folder}", tasks=("generate",),
         adapter="foundation.domains.image.adapter:TextToImage", options={"batch": given.batch},
     )  # fmt: skip
-    model = Model(spec, Placement(given.device, given.dtype))
     settings: dict[str, Any] = {"width": given.side, "height": given.side, "steps": given.steps}
+    if given.geometry == "starter":
+        spec, settings = registry.spec("image/starter"), {}
+    model = Model(spec, Placement(given.device, given.dtype))
     settings |= {"speed": speed, "compare": 0}
     model.generate(prompts=["warm"], **settings).finish()
 
@@ -126,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--geometry", choices=("sdxl", "flux", "own"), default="sdxl")
+    parser.add_argument("--geometry", choices=("sdxl", "flux", "starter", "own"), default="sdxl")
     parser.add_argument("--folder", type=Path, help="a pipeline; built there where it is not")
     parser.add_argument("--count", type=int, default=8, help="pictures of a run")
     parser.add_argument("--batch", type=int, default=4, help="pictures drawn together by ours")
@@ -142,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     given.steps = given.steps or STEPS.get(given.geometry)
     given.side = given.side or SIDE.get(given.geometry)
+    if given.geometry == "starter":
+        given.folder, given.steps, given.side = STARTER, 20, 48
     if given.run:
         print(json.dumps(timed(given.run, side(given.run, given))))
         return 0
@@ -153,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(given: argparse.Namespace, folder: Path) -> int:
     shared = [
-        *(sys.executable, "-m", "benchmarks.image_speed", "--folder", str(folder)),
+        *(sys.executable, "-m", "benchmarks.image_speed", "--geometry", given.geometry),
+        *("--folder", str(folder)),
         *("--count", str(given.count), "--batch", str(given.batch), "--steps", str(given.steps)),
         *("--side", str(given.side), "--dtype", given.dtype, "--device", given.device),
     ]
