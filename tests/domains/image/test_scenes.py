@@ -51,6 +51,16 @@ def test_no_whole_colour_shape_or_arrangement_is_held_out():
 
 @pytest.mark.parametrize("skill", SKILLS)
 @given(number=st.integers(0, 2**40))
+def test_a_colour_between_two_is_still_the_nearer_one(skill, number):
+    scene, picture, _ = drawn(skill, "train", number)
+    names, colours = list(drawing.RGB), np.array(list(drawing.RGB.values()))
+    for kind, cover in zip(scene.kinds, picture.covers, strict=True):
+        away = np.linalg.norm(colours - picture.pixels[cover == 1].mean(0), axis=1)
+        assert names[away.argmin()] == kind.colour
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+@given(number=st.integers(0, 2**40))
 def test_training_shows_nothing_held_out(skill, number):
     scene, _, _ = drawn(skill, "train", number)
     assert not pairs(scene) & scenes.HELD_OUT_PAIRS
