@@ -50,7 +50,7 @@ class Trainer:
         frozen: Collection[str] = (),
         sizes: Sequence[int] | None = None,
     ) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState
 
         if recipe.precision == "auto":
@@ -63,7 +63,12 @@ class Trainer:
         mixed = "bf16" if precision == "bfloat16" else "no"
         # accelerate would hold a process to the precision of its first training.
         AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=_device(tunable) == "cpu")
+        self.accelerator = Accelerator(
+            mixed_precision=mixed,
+            cpu=_device(tunable) == "cpu",
+            # Not every weight takes part in every loss: BERT's pooler does not.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
         self.module = tunable.module()
         self.sharded = recipe.parallel == "fsdp" and self.accelerator.num_processes > 1
         whole = _whole(tunable)
