@@ -64,11 +64,12 @@ class Distillation:
         begin, end = times[place], times[place + 1]
         mixed = torch.lerp(pixels, self.inner.shape.noise * noise, _wide(begin))
         with torch.no_grad():
-            wanted = self._arrived(mixed, begin, end, batch)
+            said = self._read(batch["tokens"], batch["mask"])
+            wanted = self._arrived(mixed, begin, end, said)
             # The one clean picture towards which a step of that length arrives there.
             share = _wide(begin.clamp(min=LEAST) / (begin - end))
             wanted = mixed - (mixed - wanted) * share
-        guess = self._told("student", mixed, begin, *self._read(batch))
+        guess = self._told("student", mixed, begin, *said)
         return (guess - wanted).square().flatten(1).mean(1).sum(), rows
 
     def targets(self) -> Sequence[str]:
@@ -81,24 +82,25 @@ class Distillation:
         lora.save(student, self.config, folder, "image/starter")
 
     def _arrived(
-        self, pixels: Tensor, begin: Tensor, end: Tensor, batch: dict[str, Tensor]
+        self, pixels: Tensor, begin: Tensor, end: Tensor, said: tuple[Tensor, Tensor]
     ) -> Tensor:
         """Where the teacher's guided steps lead from `begin` to `end`."""
-        states, mask = self._read(batch)
-        blank, hidden = self._read({"tokens": self.empty.expand(len(mask), -1).to(mask.device)})
+        # One empty caption is read for all rows.
+        empty = self.empty.to(pixels.device)
+        read = self._read(empty, torch.ones_like(empty, dtype=torch.bool))
+        blank = [each.expand(len(pixels), *each.shape[1:]) for each in read]
         time = begin
         for step in range(1, FINER + 1):
             after = torch.lerp(begin, end, step / FINER)
-            asked = self._told("transformer", pixels, time, states, mask)
-            plain = self._told("transformer", pixels, time, blank, hidden)
+            asked = self._told("transformer", pixels, time, *said)
+            plain = self._told("transformer", pixels, time, *blank)
             clean = torch.lerp(plain, asked, GUIDANCE)
             pixels = pixels + (pixels - clean) * _wide((after - time) / time.clamp(min=LEAST))
             time = after
         return pixels
 
-    def _read(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        tokens = batch["tokens"]
-        mask = batch.get("mask", torch.ones_like(tokens, dtype=torch.bool))
+    def _read(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the text encoder makes of captions, [rows, tokens, width], and their mask."""
         read = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
         return read.last_hidden_state, mask
 
