@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,7 +37,17 @@ def mount(toy: Path) -> Iterator[Mount]:
 
     yield make
     for folder in reversed(mounted):
-        subprocess.run(["umount", str(folder)], check=True)
+        unmount(folder)
+
+
+def unmount(folder: Path) -> None:
+    """A process that has just ended may hold its files a moment longer than its pipes."""
+    for _ in range(100):
+        told = subprocess.run(["umount", str(folder)], capture_output=True, text=True, check=False)
+        if told.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError(told.stderr)
 
 
 def remount(folder: Path, options: str) -> None:
