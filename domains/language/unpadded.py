@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+
+from foundation.attention import use
 
 NAME = "unpadded"
 SHORT, VECTOR = 64, 16
@@ -27,14 +27,8 @@ def install(model: Any) -> bool:
 
     BERT's positions are counted by whoever asks; other architectures count them on their own.
     """
-    config = model.config
-    plain = config.model_type == "bert" and not config.is_decoder
-    if not plain or config._attn_implementation != "sdpa":
-        return False
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)
-    return bool(config._attn_implementation == NAME)
+    plain = model.config.model_type == "bert" and not model.config.is_decoder
+    return plain and use(model, NAME, attend)
 
 
 def attend(

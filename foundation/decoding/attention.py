@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
+from foundation.attention import use
 from foundation.decoding.cache import Pass
 
 NAME = "slots"
@@ -20,17 +19,8 @@ NAME = "slots"
 
 def install(model: Any) -> bool:
     """Have a model use `attend`; False where it cannot, and is then left as it is."""
-    config = model.config.get_text_config()
-    if config._attn_implementation == NAME:
-        return True
-    if config._attn_implementation != "sdpa" or not model._supports_attention_backend:
-        return False
-    if getattr(config, "attn_logit_softcapping", None):
-        return False
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)
-    return bool(config._attn_implementation == NAME)
+    capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+    return not capped and use(model, NAME, attend)
 
 
 def attend(
