@@ -19,10 +19,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS, save
+from benchmarks.record import RESULTS, commit, save
 
 HERE = Path(__file__).parent
 TEXT = HERE.parent / "LICENSE"
@@ -55,7 +56,7 @@ def jobs(given: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     texts = [" ".join(words[3 * n : 3 * n + 6 + n % 18]) for n in range(given.prompts)]
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
     things = [f"a {c} {s}" for c in COLOURS for s in SHAPES]
-    drawn = [f"{things[n % 25]} beside {things[n // 25 % 25]}" for n in range(given.prompts)]
+    drawn = [f"{things[n % 25]} beside {things[n // 25 % 25]}" for n in range(given.pictures)]
     scenery = folder / "scenery.jsonl"
     scenery.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in drawn))
     return {
@@ -158,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--molecules", type=int, default=20_000)
+    parser.add_argument("--pictures", type=int, default=500)
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--steps", type=int, default=2, help="of a picture")
     parser.add_argument("--new", type=int, default=8, help="tokens of an answer, at most")
@@ -170,32 +172,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where runs are kept; default: nowhere")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        found = measured(given, given.folder or Path(scratch))
-    keys = ("molecules", "prompts", "steps", "new", "language", "scenes")
+    keys = ("molecules", "pictures", "prompts", "steps", "new", "language", "scenes")
     settings = {key: getattr(given, key) for key in keys} | {"ranges": RANGES, "common": COMMON}
     path = given.out / "engine_equality.json"
-    if given.only and path.exists():
-        found = json.loads(path.read_text())["jobs"] | found
-    least = min(side["equal"] for sides in found.values() for side in sides.values())
-    body = {"settings": settings, "jobs": found, "least": least}
-    print(save("engine_equality", body, given.out))
+    found: dict[str, Any] = json.loads(path.read_text())["jobs"] if path.exists() else {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.folder or Path(scratch)
+        for job, words in jobs(given, folder).items():
+            if given.only is None or job in given.only:
+                engines = measured(folder / job, words, given.engines)
+                date = datetime.now(UTC).isoformat(timespec="seconds")
+                about = {"date": date, "commit": commit(), "settings": settings}
+                found[job] = {**about, "engines": engines}
+    least = min(row["equal"] for job in found.values() for row in job["engines"].values())
+    print(save("engine_equality", {"jobs": found, "least": least}, given.out))
     return 0 if least >= 0.999 else 1
 
 
-def measured(given: argparse.Namespace, folder: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for job, words in jobs(given, folder).items():
-        if given.only and job not in given.only:
-            continue
-        found[job] = {}
-        for engine in [ALONE, *(e for e in given.engines if e != ALONE)]:
-            where = folder / f"{job}-{engine.replace(', ', '-').replace(' ', '-')}"
-            make([*words, *COMMON], ENGINES[engine], where)
-            if engine == ALONE:
-                alone = where
-            found[job][engine] = compare(alone, where)
-            print(f"{job}, {engine}: {found[job][engine]}", flush=True)
+def measured(folder: Path, words: list[str], engines: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """One job on each engine, compared with the one in this process."""
+    found = {}
+    for engine in [ALONE, *(e for e in engines if e != ALONE)]:
+        where = folder.with_name(f"{folder.name}-{engine.replace(', ', '-').replace(' ', '-')}")
+        make([*words, *COMMON], ENGINES[engine], where)
+        if engine == ALONE:
+            alone = where
+        found[engine] = compare(alone, where)
+        print(f"{folder.name}, {engine}: {found[engine]}", flush=True)
     return found
 
 
