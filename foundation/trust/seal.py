@@ -33,7 +33,8 @@ def seal(path: Path) -> None:
         at = data.rfind(BLANK.encode()) + len(LEAD)
         if at < len(LEAD):
             raise FoundationError(f"{path.name} has no place for its seal")
-        data[at : at + 64] = hashlib.sha256(data).hexdigest().encode()
+        # Read, not mapped: a table's pages would be this process's memory while they are hashed.
+        data[at : at + 64] = hashlib.file_digest(file, "sha256").hexdigest().encode()
         for place, size in _checksums(data, at):
             data[place : place + 4] = struct.pack(">I", zlib.crc32(data[place - size : place]))
 

@@ -3,6 +3,8 @@
 import io
 import json
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -96,3 +98,24 @@ def test_any_bytes_can_be_looked_at(data: bytes) -> None:
     for head in (b"", b"\x89PNG\r\n\x1a\n", b'{"made_by"', LEAD.encode() + b"0" * 64):
         assert not intact(head + data + BLANK.encode())
         provenance.read(head + data + BLANK.encode())
+
+
+def test_sealing_a_large_file_takes_no_memory_of_its_size(tmp_path: Path) -> None:
+    path, size = tmp_path / "large", 96 * 2**20
+    with path.open("wb") as file:
+        file.seek(size)
+        file.write(BLANK.encode())
+    grown = r"""
+import re, sys
+from pathlib import Path
+from foundation.trust.seal import seal
+most = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+before = most()
+seal(Path(sys.argv[1]))
+print((most() - before) * 1024)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", grown, str(path)], check=True, capture_output=True, text=True
+    )
+    assert int(told.stdout) < size / 4
+    assert intact_file(path)
