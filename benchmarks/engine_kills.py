@@ -35,7 +35,7 @@ from benchmarks.kill_resume import compare
 from benchmarks.record import RESULTS, save
 
 HERE = Path(__file__).parent
-WORKERS = {"local": "foundation.engines.process", "ray": "ray::_Actor"}
+WORKERS = {"local": "foundation.engines.process", "ray": "ray::Actor"}
 NODE = ("raylet", "gcs_server")
 # The driver's command with a kill at the n-th renaming of a part, just before it.
 BETWEEN = """

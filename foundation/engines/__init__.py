@@ -4,6 +4,7 @@ local.py     several processes of this machine
 ray.py       actors of a Ray cluster
 pool.py      requests -> workers -> results, whatever a worker is: leases, retries, halving
 process.py   a worker that is a process
+actor.py     a worker that is an actor
 serving.py   what a worker does with the requests it is given
 """
 

@@ -5,26 +5,21 @@ driver alone, so a run goes on on any engine.
 """
 
 import os
-import queue
 import socket
-import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.engines import RUN, Work, whole
-from foundation.engines.pool import Died, Pool
-from foundation.engines.serving import Message, serve
+from foundation.engines.actor import Actor, Remote
+from foundation.engines.pool import Pool
 from foundation.errors import FoundationError, InputError, MissingExtra, UnknownName
-from foundation.mirror import sending
 from foundation.results import Result
 
 if TYPE_CHECKING:
     from foundation.adapter import Placement
-    from foundation.requests import Item, Packet
+    from foundation.requests import Item
     from foundation.spec import ModelSpec
 
 LOOPBACK = "127.0.0.1"
@@ -32,8 +27,6 @@ ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Without it a Ray that starts takes 127.0.0.1 for the machine's address, and listens on all."""
 ANSWERS = 10.0
 """Seconds in which a cluster is to answer."""
-AHEAD = 8
-"""Messages of a worker that wait for the driver, at most."""
 KEYS = ("workers", "address", "bind", "cpus", "gpus", "resources", "autoscaling", *RUN)
 
 
@@ -90,13 +83,13 @@ class Ray:
             if self.gpus:
                 placement = replace(placement, device="cuda:0")  # Ray shows an actor its own only
             work = replace(work, folder=work.folder.absolute()).on(share)
-            kind = ray.remote(_Actor).options(
+            kind = ray.remote(Actor).options(
                 num_cpus=self.cpus, num_gpus=self.gpus, resources=dict(self.resources) or None,
                 max_restarts=0,
             )  # fmt: skip
 
-            def start(_: int) -> _Remote:
-                return _Remote(ray, kind.remote(spec, placement, work), partial(self._gone, ray))
+            def start(_: int) -> Remote:
+                return Remote(ray, kind.remote(spec, placement, work), partial(self._gone, ray))
 
             self._pool = Pool(start, self.workers, work.batch, left, lost, events)
             yield from self._pool.results(items, stop)
@@ -202,82 +195,3 @@ def _ray(alone: bool) -> Any:
     except ImportError:
         raise MissingExtra("ray", "ray") from None
     return ray
-
-
-class _Actor:
-    """A worker on some machine of the cluster."""
-
-    def __init__(self, spec: "ModelSpec", placement: "Placement", work: Work) -> None:
-        self._orders: queue.Queue[Packet] = queue.Queue()
-        self._answers: queue.Queue[Message] = queue.Queue(AHEAD)
-        self._work = threading.Thread(target=self._serve, args=(spec, placement, work), daemon=True)
-        self._work.start()
-
-    def exchange(self, packets: "list[Packet]") -> list[Message]:
-        """Take packets and wait for at least one message."""
-        for packet in packets:
-            self._orders.put(packet)
-        messages = [self._answers.get()]
-        while not self._answers.empty():
-            messages.append(self._answers.get())
-        return messages
-
-    def _serve(self, spec: "ModelSpec", placement: "Placement", work: Work) -> None:
-        send = self._answers.put
-        if work.folder.is_dir() or not _writes(spec):
-            serve(spec, placement, work, self._orders.get, send)
-        elif work.output is None:
-            told = (
-                f"{work.folder} is not there on a worker's machine: choose a folder all share, "
-                "or engine.output=<an address such as s3://bucket/run>"
-            )
-            send(("failed", InputError(told)))
-        else:
-            with tempfile.TemporaryDirectory(prefix="foundation-") as own:
-                sent = sending(work.output, Path(own), send)
-                serve(spec, placement, replace(work, folder=Path(own)), self._orders.get, sent)
-
-
-def _writes(spec: "ModelSpec") -> bool:
-    """Whether a worker writes files of its own into the run folder."""
-    from foundation import registry
-
-    kept = registry.domain(spec.domain).keep is not None
-    return kept or hasattr(registry.resolve(spec.adapter), "split")
-
-
-class _Remote:
-    """An actor, seen from the driver; packets travel with the next question for messages.
-
-    gone: asked while there is no answer; raises what ends the wait.
-    """
-
-    def __init__(self, ray: Any, actor: Any, gone: Callable[[], None]) -> None:
-        self._ray, self._actor, self._gone = ray, actor, gone
-        self._packets: list[Packet] = []
-        self._messages: list[Message] = []
-
-    def give(self, items: "Packet") -> None:
-        self._packets.append(items)
-
-    def take(self) -> Message:
-        if not self._messages:
-            packets, self._packets = self._packets, []
-            try:
-                self._messages = self._answer(self._actor.exchange.remote(packets))
-            except self._ray.exceptions.RayTaskError as error:
-                raise FoundationError(f"a Ray worker failed: {error}") from error
-            except self._ray.exceptions.RayError as error:
-                raise Died(" ".join(str(error).split())[:300]) from None
-        return self._messages.pop(0)
-
-    def _answer(self, asked: Any) -> list[Message]:
-        while True:
-            try:
-                messages: list[Message] = self._ray.get(asked, timeout=ANSWERS)
-                return messages
-            except self._ray.exceptions.GetTimeoutError:
-                self._gone()
-
-    def close(self) -> None:
-        self._ray.kill(self._actor)

@@ -121,7 +121,7 @@ def test_a_driver_that_is_killed_goes_on_on_another_engine(
 
 def _actor(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
-        return any("ray::_Actor" in word for word in process.cmdline())
+        return any("ray::Actor" in word for word in process.cmdline())
     return False
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from foundation import registry
 from foundation.engines import Work
-from foundation.engines.ray import _Actor
+from foundation.engines.actor import Actor
 from foundation.mirror import Mirror
 from foundation.model import Model
 from foundation.requests import Packet, settings
@@ -18,7 +18,7 @@ def test_an_actor_brings_its_pictures_to_the_address(
     items = list(settings(registry.domain("image"), "generate", {"prompts": ["a", "b"]}).requests())
     address = f"file://{tmp_path}/far"
     work = Work("generate", None, 2, 0, tmp_path / "gone", checkers=0, output=address)
-    actor = _Actor(model.spec, model.placement, work)
+    actor = Actor(model.spec, model.placement, work)
     orders: list[Packet] = [list(items)]
     made = []
     while True:
@@ -42,6 +42,6 @@ def test_an_actor_without_an_address_says_what_is_missing(
 ) -> None:
     model = tiny("sd")
     work = Work("generate", None, 2, 0, tmp_path / "gone", checkers=0)
-    ((kind, error),) = _Actor(model.spec, model.placement, work).exchange([])
+    ((kind, error),) = Actor(model.spec, model.placement, work).exchange([])
     assert kind == "failed"
     assert "choose a folder all share, or engine.output=" in str(error)
