@@ -1,5 +1,6 @@
 """One completion: what the model is shown, where it ends, and what is said about it."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from foundation.domains.code.markers import Infilling
 
 CUT = ("end", "limit", "window")
-"""Ends that no syntax has to do with: the completion goes back to its last whole line."""
+"""Ends that no syntax has to do with: the completion goes back to a whole line."""
 
 
 def completion(
@@ -151,16 +152,27 @@ class Ending:
         else:
             text = raw if why in ("end", "stop") else raw.rstrip("\ufffd")
             if why in CUT and self._python:
-                text = self._back(text)
+                text = self._back(text, finished=why == "end")
         suffix = self._parts.suffix or ""
         return text[: overlap(self._parts.prefix, text, suffix, self._python)], why
 
-    def _back(self, text: str) -> str:
-        """The text, or where that does not parse, as many of its whole lines as do."""
-        if self._error(text) is None:
-            return text
-        ends = (text[:stop] for stop in reversed(self._scope.wholes(text)))
-        return next((some for some in ends if self._error(some) is None), text)
+    def _back(self, text: str, finished: bool) -> str:
+        """As many whole lines of the text as parse with the suffix.
+
+        Where none do: all of a text that the model finished; else as many as parse without the
+        suffix, or up to the last that asks for no block. A last line may stay unfinished where the
+        suffix goes on with it, and where it is the only one.
+        """
+        prefix, suffix = self._parts.prefix, self._parts.suffix or ""
+        stops = [match.end() for match in re.finditer("\n", text)]
+        lines = [text[:stop] for stop in reversed(stops) if text[:stop].strip()]
+        if finished or not lines or (suffix and not suffix[0].isspace()):
+            lines.insert(0, text)
+        for after in (suffix,) if finished else (suffix, ""):
+            for some in lines:
+                if syntax_error(prefix, some, after) is None:
+                    return some
+        return text if finished else text[: max(self._scope.wholes(text), default=len(text))]
 
     def _error(self, text: str) -> str | None:
         if not self._python:

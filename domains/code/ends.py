@@ -41,9 +41,9 @@ class PythonScope:
         return None if last is None else (last.stop - len(self._head), kind)
 
     def wholes(self, completion: str) -> list[int]:
-        """The ends of all whole lines of a completion, the first ones first."""
-        stops = [line.stop - len(self._head) for line in self._lines(completion) if line.whole]
-        return [stop for stop in stops if stop > 0]
+        """The ends of a completion's whole lines that ask for no block, the first ones first."""
+        whole = (line for line in self._lines(completion) if line.whole and not line.opens)
+        return [line.stop - len(self._head) for line in whole if line.stop > len(self._head)]
 
     def _lines(self, completion: str) -> list[Line]:
         return list(logical_lines(self._head + completion))

@@ -101,6 +101,37 @@ def test_a_limit_goes_back_to_the_last_whole_line(code_model: CausalCode) -> Non
     assert output.reason is None
 
 
+BROKEN = "    else:\n        return 2\n"
+"""What follows a hole but fits nothing before it."""
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "kept"),
+    [
+        ("\n    y = x\n    return self.val", None, "\n    y = x\n"),
+        ("\n    y = x\n    if y:\n        ", None, "\n    y = x\n"),
+        ("\n    y = x\n    if y:\n        z", "        return y\n", "\n    y = x\n    if y:\n"),
+        ("\n    y = x\n    z = 'mixed", BROKEN, "\n    y = x\n"),
+        ("\n    y = )\n    z = 2\n    if z:\n        a", BROKEN, "\n    y = )\n    z = 2\n"),
+        ("\n    y = [\n        1,\n  2", "    ]\n    return y\n", "\n    y = [\n        1,\n"),
+        ("\n    return x + y", None, "\n    return x + y"),
+    ],
+    ids=["torn name", "no block", "the suffix's block", "torn string", "an error before",
+         "the suffix's bracket", "the only line"],
+)  # fmt: skip
+def test_a_limit_ends_no_line_in_the_middle(
+    code_model: CausalCode, text: str, suffix: str | None, kept: str
+) -> None:
+    output = play(code_model, Complete(DOC, suffix=suffix), text)
+    assert (output.value, output.extra["ended"]) == (kept, "limit")
+
+
+def test_a_text_that_the_model_ends_stays_whole(code_model: CausalCode) -> None:
+    request = Infill("x = f(<FILL_ME>)\nbroken = (\n")
+    output = play(code_model, request, "1,\n  2", "<|endoftext|>")
+    assert (output.value, output.extra["ended"]) == ("1,\n  2", "end")
+
+
 def test_what_does_not_parse_is_a_row_with_its_error(code_model: CausalCode) -> None:
     output = play(code_model, Complete(DOC), "\n    return )\n\nprint(1)")
     assert output.value == "\n    return )\n"
