@@ -9,8 +9,10 @@ looks whether the completion repeats the line behind the hole; beside it the sha
 that would have, had nothing stopped them.
 
 Ends are judged by the standard library's tokenizer alone: a completion ends at a boundary where the
-code up to its end has no open bracket or string and does not ask for a block. One was reached where
-some whole line of the completion does so.
+code up to its end is whole lines with no open bracket or string, and where the block that they ask
+for, if they do, is what follows the hole. A line that Python refuses for itself (a string that it
+does not close, a bracket that was never opened) ends with itself; how many completions have one is
+told. A boundary was reached where some line of the completion ends at one that asks for no block.
 """
 
 import argparse
@@ -29,6 +31,8 @@ from foundation.hub.gguf import dequantised
 from foundation.intervals import share
 
 MODEL = "code/smollm2-135m"
+SPACE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER)
+MARGIN = (tokenize.INDENT, tokenize.DEDENT)
 Row = Mapping[str, Any]
 
 
@@ -97,8 +101,9 @@ def of_suffixes(data: Path, limit: int) -> dict[str, Any]:
 
 
 def measured(rows: Sequence[Row]) -> dict[str, Any]:
-    """Shares of the completions, each with its interval."""
+    """Shares of the completions, each with its interval; those that end elsewhere, to be read."""
     reached = [row for row in rows if any_boundary(row)]
+    ends = [at_boundary(row) for row in reached]
     marks = special_tokens()
     leaks = [float(any(mark in row["output"] for mark in marks)) for row in rows]
     why: dict[str, int] = {}
@@ -107,36 +112,93 @@ def measured(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "completions": len(rows),
         "ended": why,
-        "ends_at_boundary_where_reached": share(
-            [float(boundary(row["prefix"] + row["output"])) for row in reached]
+        "ends_at_boundary_where_reached": share([float(end) for end in ends]),
+        "ends_elsewhere": [
+            {"id": row["id"], "ended": row["ended"], "last": row["output"][-120:]}
+            for row, end in zip(reached, ends, strict=True)
+            if not end
+        ],
+        "reached_with_a_line_that_python_refuses": sum(
+            readable(row["prefix"] + row["output"]) != row["prefix"] + row["output"]
+            for row in reached
         ),
         "leaked_special_tokens": share(leaks),
     }
 
 
-def boundary(code: str) -> bool:
-    """Whether code ends with a whole logical line that asks for no block."""
-    last = ""
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(code).readline):
-            if token.type == tokenize.ERRORTOKEN and token.string[:1] in "'\"":
-                return False
-            quiet = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER,
-                     tokenize.INDENT, tokenize.DEDENT)  # fmt: skip
-            if token.type not in quiet:
-                last = token.string
-    except IndentationError:
-        return True
-    except (tokenize.TokenError, SyntaxError):
-        return False
-    return last != ":"
+def at_boundary(row: Row) -> bool:
+    """Whether a completion ends at a boundary of the code that it is put into."""
+    code, suffix = row["prefix"] + row["output"], row["suffix"] or ""
+    finished = row["ended"] == "end" or suffix.startswith("\n")
+    return (finished or _lines_are_whole(code)) and boundary(code, suffix)
 
 
 def any_boundary(row: Row) -> bool:
-    """Whether the completion has a whole line that ends at a boundary."""
+    """Whether a line of the completion ends at a boundary, whatever follows the hole."""
     output = row["output"] or ""
     ends = [match.end() for match in re.finditer("\n", output) if output[: match.end()].strip()]
-    return any(boundary(row["prefix"] + output[:end]) for end in [*ends, len(output)])
+    if row["ended"] == "end":
+        ends.append(len(output))
+    return any(boundary(row["prefix"] + output[:end]) for end in ends)
+
+
+def boundary(code: str, after: str = "") -> bool:
+    """Whether code ends with a logical line that asks for no block, or for that of `after`."""
+    code = readable(code)
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type not in (*SPACE, *MARGIN):
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return last != ":" or _begins_block(code, after)
+
+
+def readable(code: str) -> str:
+    """The code with a stand-in for each line that Python refuses for itself."""
+    lines = code.split("\n")
+    while (row := _refused("\n".join(lines))) is not None:
+        line = lines[row]
+        margin = line[: len(line) - len(line.lstrip())]
+        lines[row] = margin + ("if 1:" if line.rstrip().endswith(":") else "0")
+    return "\n".join(lines)
+
+
+def _refused(code: str) -> int | None:
+    """The number of the first line with a string left open or a bracket that was never opened."""
+    depth = 0
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.ERRORTOKEN and token.string[:1] in ("'", '"'):
+                return token.start[0] - 1
+            if token.type == tokenize.OP:
+                depth += (token.string in "([{") - (token.string in ")]}")
+            if depth < 0:
+                return token.start[0] - 1
+    except tokenize.TokenError as error:  # from Python 3.12 on it tells of them itself
+        reason, (row, _) = error.args
+        return row - 1 if re.match("unterminated string|unmatched|closing paren", reason) else None
+    except SyntaxError:
+        pass
+    return None
+
+
+def _begins_block(code: str, after: str) -> bool:
+    """Whether the first code of `after` stands deeper than the last line of `code`."""
+    row = code.count("\n") + (not _lines_are_whole(code))
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code + after).readline):
+            if token.start[0] > row and token.type not in SPACE:
+                return token.type == tokenize.INDENT
+    except (tokenize.TokenError, SyntaxError):
+        pass
+    return False
+
+
+def _lines_are_whole(code: str) -> bool:
+    """Whether nothing but a margin stands behind the last newline."""
+    return not code.rpartition("\n")[2].strip()
 
 
 def repeats(row: Row) -> bool:
