@@ -65,9 +65,10 @@ def of_run(folder: Path) -> dict[str, Any]:
     lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
     verdicts = [json.loads(line) for line in lines]
     suite = {name: value for name, value in record["config"]["suite"].items() if name != "sources"}
+    usual = {"samples": 1, "temperature": None}
+    given = [f" suite.{key}={suite[key]}" for key in usual if suite[key] != usual[key]]
     return {
-        "command": f"foundation model={MODEL} task=evaluate suite=humaneval"
-        + (f" suite.samples={suite['samples']}" if suite["samples"] > 1 else ""),
+        "command": f"foundation model={MODEL} task=evaluate suite=humaneval" + "".join(given),
         "suite": suite,
         "dtype": written["identity"]["dtype"],
         "run_seconds": record["seconds"],

@@ -17,6 +17,7 @@ from foundation.tables import Record
 from foundation.values import check_whole
 
 _SETTING = "task.examples"
+EXAMPLES = f"{_SETTING}=<file of texts and their spans>"
 _SPANS = ("spans", "entities")
 Tagged = tuple[tuple[str, tuple[Span, ...]], ...]
 
@@ -28,6 +29,7 @@ class Tag:
     examples: a file of texts and their spans. JSONL, CSV or Parquet with the columns `text` and
         `spans` (or entities), a list of {"start": 5, "end": 9, "label": "city"} in characters; or
         BIO (.bio, .conll, .iob): a word and its tag a line, a blank line between texts.
+        Models of GLiNER have none.
     labels: only these; null: all of the examples.
     method: prompt shows a generative model examples and has it copy spans; head fits a chain on an
         encoder's states; auto is what the model can do.
@@ -52,10 +54,11 @@ class Tag:
         if self.labels is not None:
             given = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
             object.__setattr__(self, "labels", tuple(map(str, given)))
-        if self.examples is None:
-            raise RequestError("tag needs task.examples=<file of texts and their spans>")
-        # A file that cannot be used is found before any weights are loaded.
-        _ = tagged(self.examples, self.labels)
+        if self.examples is not None:
+            # A file that cannot be used is found before any weights are loaded.
+            _ = tagged(self.examples, self.labels)
+        elif not self.labels:
+            raise RequestError(f"tag needs {EXAMPLES}, or task.labels=[...] with GLiNER")
         check_whole_text(self.text)
 
 
@@ -64,7 +67,8 @@ def tagged(path: str | None, labels: Sequence[str] | None) -> tuple[Tagged, tupl
 
     RequestError where nothing can be learned from it.
     """
-    assert path is not None  # Tag saw to it
+    if path is None:
+        raise RequestError(f"this model learns spans from examples: give {EXAMPLES}")
     file = Path(path).expanduser()
     tables.check_exists(file, _SETTING)
     examples = _read(file, file.stat().st_mtime_ns)

@@ -1,6 +1,7 @@
 """Tiny models of the architectures, with real tokenizers, made anew for the tests."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     BertConfig,
     BertModel,
+    DebertaV2Config,
     LlamaConfig,
     PreTrainedTokenizerFast,
 )
@@ -88,6 +91,27 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gliner(encoder_folder: Path) -> Callable[[Path], None]:
+    """Writes a tiny extractor of gliner2; its encoder counts no positions, as DeBERTa's."""
+    from gliner2 import ExtractorConfig
+    from gliner2.inference.engine import SpanExtractor
+
+    def write(folder: Path) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
+        torch.manual_seed(0)
+        encoder = DebertaV2Config(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            num_attention_heads=4, max_position_embeddings=64, position_biased_input=False,
+            relative_attention=True, position_buckets=16,
+        )  # fmt: skip
+        config = ExtractorConfig(model_name="tiny", max_width=4)
+        model = SpanExtractor(config, encoder_config=encoder, tokenizer=tokenizer)
+        model.save_pretrained(str(folder))
+
+    return write
 
 
 @pytest.fixture(scope="session")

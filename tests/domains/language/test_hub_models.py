@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ ENCODERS = {
     "modernbert-base": "ModernBertConfig", "bge-small": "BertConfig", "bge-base": "BertConfig",
     "e5-small": "BertConfig",
 }  # fmt: skip
+GLINER = ("gliner2-base",)
 NLI = {"deberta-nli": "DebertaV2Config", "deberta-nli-crossencoder": "DebertaV2Config"}
 SIZES = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -43,7 +45,8 @@ for name in sys.argv[1:]:
     model = Model(registry.spec(name), Placement("cpu", "float32"))
     task = model.spec.tasks[0]
     given = {"classify": {"texts": ["abc"], "labels": ["red", "blue"]}, "embed": {"texts": ["abc"]},
-             "generate": {"prompts": ["abc"], "max_tokens": 3}}[task]
+             "generate": {"prompts": ["abc"], "max_tokens": 3},
+             "tag": {"texts": ["abc"], "labels": ["city"]}}[task]
     (row,) = model.results(task, given).table().to_pylist()
     kind = type(model.adapter.model).__name__
     print(json.dumps([name, model.weights.revision, kind, row["reason"]]), flush=True)
@@ -54,7 +57,7 @@ for name in sys.argv[1:]:
 def test_every_model_of_the_hub_is_tried_and_pinned() -> None:
     specs = [registry.spec(name) for name in registry.models() if name.startswith("language/")]
     hub = [spec for spec in specs if spec.source.startswith("hub:")]
-    tried = {f"language/{name}" for name in {**CAUSAL, **ENCODERS, **NLI}}
+    tried = {f"language/{name}" for name in (*CAUSAL, *ENCODERS, *NLI, *GLINER)}
     assert {spec.name for spec in hub} == tried
     for spec in hub:
         assert re.fullmatch(r"[0-9a-f]{40}", str(spec.revision))
@@ -96,14 +99,19 @@ def server() -> Any:
 
 
 def test_each_loads_from_a_checkpoint_of_its_class(
-    server: Any, causal_folder: Path, encoder_folder: Path, tmp_path: Path
-) -> None:
-    names = [*CAUSAL, *ENCODERS, *NLI]
+    server: Any, causal_folder: Path, encoder_folder: Path, tiny_gliner: Callable[[Path], None],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    names = [*CAUSAL, *ENCODERS, *NLI, *GLINER]
     with server.serving() as hub:
         for name in names:
             folder = tmp_path / name
-            checkpoint(name, folder, {"causal": causal_folder, "encoder": encoder_folder})
-            files = {file.name: file.read_bytes() for file in folder.iterdir()}
+            if name in GLINER:
+                tiny_gliner(folder)
+            else:
+                checkpoint(name, folder, {"causal": causal_folder, "encoder": encoder_folder})
+            paths = [path for path in folder.rglob("*") if path.is_file()]
+            files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
             files["own.py"] = b"raise SystemExit"
             spec = registry.spec(f"language/{name}")
             repo = server.Repo(files, commit=str(spec.revision), gated=name == "llama-3.2-1b")
@@ -122,6 +130,7 @@ def test_each_loads_from_a_checkpoint_of_its_class(
         **{name: f"{kind.removesuffix('Config')}ForCausalLM" for name, kind in CAUSAL.items()},
         **{name: f"{kind.removesuffix('Config')}Model" for name, kind in ENCODERS.items()},
         **dict.fromkeys(NLI, "DebertaV2ForSequenceClassification"),
+        **dict.fromkeys(GLINER, "SpanExtractor"),
     }
     assert found == [
         [f"language/{n}", registry.spec(f"language/{n}").revision, kinds[n], None] for n in names
