@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from foundation.domains.language import crf
-from foundation.domains.language.calibration import Platt, platt
+from foundation.domains.language.calibration import Shift, shift
 from foundation.domains.language.spans import Span, Unit, from_tags, to_tags, units
 from foundation.domains.language.unit_states import Window, features, width, windows
 from foundation.domains.language.word_shapes import shapes
@@ -57,7 +57,7 @@ class Tagger:
     weights: crf.Weights
     shapes: dict[str, int]
     middle: "NDArray[np.float32]"
-    sure: Platt
+    sure: Shift
 
     def tag(self, texts: Sequence[str]) -> list[tuple[list[Span], list[float]]]:
         """Of each text its spans in order, and the probability of each to be just that."""
@@ -138,7 +138,7 @@ def _numbers(row: _Example, tags: crf.Tags) -> list[int]:
     return [tags.numbers[tag] for tag in to_tags(row.parts, row.spans)]
 
 
-def _sure(rows: Sequence[_Example], tags: crf.Tags, known: int) -> Platt:
+def _sure(rows: Sequence[_Example], tags: crf.Tags, known: int) -> Shift:
     """From the spans found in examples that were held out, and which of them are right."""
     chances: list[float] = []
     right: list[bool] = []
@@ -151,7 +151,7 @@ def _sure(rows: Sequence[_Example], tags: crf.Tags, known: int) -> Platt:
             spans, each = _spans(chain, row.parts, scores)
             chances += each
             right += [span in row.spans for span in spans]
-    return platt(chances, right)
+    return shift(chances, right)
 
 
 def _spans(

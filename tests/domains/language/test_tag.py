@@ -14,7 +14,7 @@ from foundation import requests
 from foundation.adapter import Output
 from foundation.domains.language import DOMAIN, crf
 from foundation.domains.language.adapter import CausalText
-from foundation.domains.language.calibration import platt
+from foundation.domains.language.calibration import Shift, shift
 from foundation.domains.language.encoder import TextEncoder
 from foundation.domains.language.spans import Span, from_tags, problem, to_tags, units
 from foundation.domains.language.tagging import tagged
@@ -197,9 +197,14 @@ def test_a_label_without_a_span_is_told(examples: Path) -> None:
 
 def test_probabilities_follow_what_came_true() -> None:
     numbers = np.random.default_rng(0)
-    chances = numbers.uniform(0.5, 1, 4000)
-    right = numbers.uniform(size=4000) < 0.5 + (chances - 0.5) * 0.4
-    moved = np.array(platt(chances.tolist(), right.tolist())(chances.tolist()))
+    chances = numbers.uniform(0.2, 1, 4000)
+    odds = chances / (1 - chances) * 0.5
+    right = numbers.uniform(size=4000) < odds / (1 + odds)
+    found = shift(chances.tolist(), right.tolist())
+    assert abs(found.by - np.log(0.5)) < 0.1
+    moved = np.array(found(chances.tolist()))
     assert abs(moved.mean() - right.mean()) < 0.01
     high = chances > 0.9
     assert abs(moved[high].mean() - right[high].mean()) < 0.05
+    assert shift([], []) == Shift(0.0)
+    assert shift([0.5] * 4, [True] * 4)([0.5])[0] == pytest.approx(5 / 6, abs=1e-3)
