@@ -1,6 +1,7 @@
 """Mutations of real files, and a watch over what the reading of one does."""
 
 import contextlib
+import hashlib
 import os
 import resource
 import sys
@@ -101,10 +102,13 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def fuzz(watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def fuzz(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Callable[..., None]:  # fmt: skip
     """`fuzz(read, seeds, count)`: `read(data)` may refuse by our errors alone, in time and room.
 
-    fixed: the same cases each time.
+    fixed: the same cases each time. What was read goes into pytest's report (`--junit-xml`).
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOUNDATION_CACHE", str(tmp_path / "cache"))
@@ -117,6 +121,8 @@ def fuzz(watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
             with contextlib.suppress(FoundationError):
                 read(seed)
 
+        lengths, kinds, raised = list[float](), set[bytes](), list[int]()
+
         @settings(
             max_examples=count, deadline=None, database=None, derandomize=fixed,
             suppress_health_check=list(HealthCheck),
@@ -126,9 +132,16 @@ def fuzz(watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
             before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
             with watch.over(), contextlib.suppress(FoundationError):
                 read(data)
-            assert time.monotonic() - began < SECONDS
-            assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MEMORY
+            lengths.append(time.monotonic() - began)
+            raised.append((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+            kinds.add(hashlib.blake2b(data, digest_size=8).digest())
+            assert lengths[-1] < SECONDS
+            assert raised[-1] < MEMORY
 
         case()
+        record_property("cases", len(lengths))
+        record_property("different", len(kinds))
+        record_property("slowest_seconds", round(max(lengths), 3))
+        record_property("largest_bytes", max(raised))
 
     return run
