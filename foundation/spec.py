@@ -155,6 +155,8 @@ class Domain:
     text: `module:function(table) -> text` for terminals; None: the first rows as they are.
     records: suffix -> `module:function(data: bytes) -> list of bytes`, the records of files in
         which each is sealed by itself; see foundation.trust.seal.
+    redraws: suffix -> `module:function(path, other path) -> bool`, whether two files show the same,
+        of files that hold the whole request they were made by and are read as it.
     screens: name -> `module:Class` of a foundation.trust.screens.Screen, made with its settings.
     suites: suite name -> `module:function`, what is measured.
     tuning: how its models are tuned on a user's data. steering: how towards a score.
@@ -170,6 +172,7 @@ class Domain:
     view: str | None = None
     text: str | None = None
     records: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    redraws: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     screens: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     suites: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     tuning: Tuning | None = None

@@ -13,6 +13,7 @@ DOMAIN = Domain(
     keep=f"{_HERE}.outputs:keep",
     write=f"{_HERE}.outputs:write",
     view=f"{_HERE}.outputs:html",
+    redraws={suffix: f"{_HERE}.metadata:same" for suffix in (".png", ".jpg", ".webp")},
     suites={"compositional": f"{_HERE}.suite:run", "geneval": f"{_HERE}.geneval:run"},
     tasks={
         "generate": Task(

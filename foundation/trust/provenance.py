@@ -108,6 +108,20 @@ def read(data: bytes) -> dict[str, Any]:
     return {}
 
 
+def of_file(path: Path) -> dict[str, Any]:
+    """What a file says, by its first bytes or its last: metadata of some formats stand at the end.
+
+    Empty where it says nothing.
+    """
+    size = min(path.stat().st_size, 2**22)
+    with path.open("rb") as file:
+        found = read(file.read(size))
+        if not found:
+            file.seek(-size, 2)
+            found = read(file.read(size))
+    return found
+
+
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 

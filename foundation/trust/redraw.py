@@ -1,13 +1,21 @@
-"""Whether a run's rows come out again: some of them made anew, beside those of its table."""
+"""Whether a run's rows come out again: some of them made anew, beside those of its table.
+
+A file that lies outside its run is made again where it holds its whole request, see Domain.redraws.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from foundation import registry
 from foundation.arguments import remembered
 from foundation.durable import sha256
 from foundation.errors import InputError
+from foundation.trust import provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TABLE = "results.parquet"
 OWN = ("resume=", "hydra.run.dir=", "engine=", "engine.")
@@ -50,6 +58,45 @@ def redraw(folder: Path, count: int) -> Redrawn:
         if any(row[name] != before.get(number, {}).get(name) for name in told)
     ]
     return Redrawn(len(after), tuple(other))
+
+
+def redraw_alone(path: Path) -> Redrawn:
+    """Make one file again, by the model, the seed and the request that it holds.
+
+    InputError: a file of its kind does not hold all of that, or other weights are here.
+    """
+    from foundation.application import run
+
+    told = provenance.of_file(path)
+    if told.get("model") not in registry.models():
+        raise InputError(f"{path} names no model that is here: give task.record=<its run folder>")
+    domain = registry.domain(registry.spec(told["model"]).domain)
+    if path.suffix not in domain.redraws or told.get("task") not in domain.tasks:
+        raise InputError(f"{path} holds no request by itself: give task.record=<its run folder>")
+    same: Callable[[Path, Path], bool] = registry.resolve(domain.redraws[path.suffix])
+    typed = [f"model={told['model']}", f"task={told['task']}", f"seed={int(told['seed'])}"]
+    with TemporaryDirectory() as scratch:
+        copy, again = Path(scratch) / f"file{path.suffix}", Path(scratch) / "again"
+        copy.write_bytes(path.read_bytes())  # under a name that needs no quotes
+        if run([*typed, f"task.input={copy}", f"hydra.run.dir={again}"]) != 0:
+            raise InputError(f"{path} cannot be made again here, see above")
+        (row,) = _outputs(again / TABLE)
+        made = again / str(row["output"])
+        if not (row["valid"] and made.is_file()):
+            raise InputError(f"{path} cannot be made again here: {row['reason']}")
+        now = provenance.of_file(made)
+        if any(now.get(name) != told.get(name) for name in ("weights", "deltas")):
+            raise InputError(f"{path} was made by other weights of {told['model']} than are here")
+        return Redrawn(1, () if same(path, made) else (int(told.get("id", 0)),))
+
+
+def _outputs(table: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = pq.read_table(
+        table, columns=["output", "valid", "reason"]
+    ).to_pylist()
+    return rows
 
 
 def _rows(folder: Path, tables: list[Path]) -> dict[int, dict[str, Any]]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from foundation import registry
 from foundation.durable import sha256
@@ -155,24 +155,26 @@ def _by_record(path: Path, record: Path | None) -> Iterator[Finding]:
         why = f"{given} names {same[0]}" if same else f"no file of {given} has its sha256"
         yield Finding(path.name, "unaltered" if same else "altered", why)
         return
+    folder = run_of(path)
+    if folder is not None:
+        named = _digests(folder / RECORD)[path.absolute().relative_to(folder).as_posix()]
+        state: State = "unaltered" if named == digest else "altered"
+        yield Finding(path.name, state, f"{RECORD} of its run")
+
+
+def run_of(path: Path) -> Path | None:
+    """The folder above a file whose unaltered record names the file."""
     for folder in list(path.absolute().parents)[:UP]:
         if not (folder / RECORD).is_file() or _record(folder / RECORD).state != "unaltered":
             continue
-        named = _digests(folder / RECORD).get(path.absolute().relative_to(folder).as_posix())
-        if named is not None:
-            state: State = "unaltered" if named == digest else "altered"
-            yield Finding(path.name, state, f"{RECORD} of its run")
-            return
+        if path.absolute().relative_to(folder).as_posix() in _digests(folder / RECORD):
+            return folder
+    return None
 
 
 def _told(path: Path) -> str:
     """In words, by what a sealed file says it was made."""
-    size = min(path.stat().st_size, 2**22)
-    with path.open("rb") as file:
-        found: dict[str, Any] = provenance.read(file.read(size))
-        if not found:  # the metadata of some formats stand at the end
-            file.seek(-size, 2)
-            found = provenance.read(file.read(size))
+    found = provenance.of_file(path)
     if "model" not in found:
         return str(found.get("made_by", ""))
     row = f", row {found['id']}" if "id" in found else ""

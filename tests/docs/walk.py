@@ -1,6 +1,6 @@
 """Walks a page of Markdown: runs its blocks in order, in one folder, and compares their output.
 
-    python -m tests.docs.walk README.md --slow    # every block that this machine can run
+    python -m tests.docs.walk README.md --slow --lines 5    # every block that this machine can run
 
 A fenced block of `bash` or `python` is run; a block of `text` right after it shows what it prints,
 `...` standing for anything. A comment in front of a block says how:
@@ -227,6 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pages", nargs="+", type=Path)
     parser.add_argument("--slow", action="store_true", help="run those marked slow, too")
+    parser.add_argument("--lines", type=int, default=0, help="shown of what each prints")
     asked = parser.parse_args()
     failed = 0
     for page in asked.pages:
@@ -236,10 +237,10 @@ def main() -> int:
             prepare_pictures(folder)
             for block in blocks(page):
                 wanted = block.how == "quick" or (asked.slow and block.how == "slow")
-                began = time.perf_counter()
+                began, printed = time.perf_counter(), ""
                 try:
                     if wanted:
-                        run(block, folder)
+                        printed = run(block, folder)
                     elif block.language == "bash":
                         composed(block)
                     state = "ran" if wanted else "composed"
@@ -247,6 +248,9 @@ def main() -> int:
                     failed, state = failed + 1, f"FAILED: {error}"
                 seconds = time.perf_counter() - began
                 print(f"{page}:{block.line}: {block.how}, {state}, {seconds:.1f} s", flush=True)
+                shown = printed.replace(name, "FOLDER").splitlines() if asked.lines else []
+                for line in shown[-asked.lines :]:
+                    print(f"    {line}", flush=True)
     return failed
 
 

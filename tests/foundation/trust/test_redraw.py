@@ -22,6 +22,15 @@ def test_rows_of_a_run_come_out_again(made, capsys) -> None:
     assert capsys.readouterr().out.strip().endswith("10 of 10 rows made again are the same")
 
 
+def test_a_file_is_asked_after_its_run(made, tmp_path, capsys) -> None:
+    assert main(["task=verify", f"task.input={made / 'molecules.sdf'}", "task.redraw=10"]) == 0
+    assert capsys.readouterr().out.strip().endswith("10 of 10 rows made again are the same")
+    away = tmp_path / "away.sdf"
+    away.write_bytes((made / "molecules.sdf").read_bytes())
+    assert main(["task=verify", f"task.input={away}", "task.redraw=10"]) == 2
+    assert "holds no request by itself: give task.record" in capsys.readouterr().err
+
+
 def test_what_was_typed_otherwise_gives_other_rows(made) -> None:
     path = made / "overrides.json"
     path.write_text(json.dumps([word.replace("seed=3", "seed=4") for word in read(path)]))
