@@ -225,17 +225,20 @@ def main() -> int:
     import tempfile
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("pages", nargs="+", type=Path)
+    parser.add_argument("pages", nargs="+", help="<page>, or <page>:<line> of a block")
     parser.add_argument("--slow", action="store_true", help="run those marked slow, too")
     parser.add_argument("--lines", type=int, default=0, help="shown of what each prints")
     asked = parser.parse_args()
     failed = 0
-    for page in asked.pages:
+    for named in asked.pages:
+        page, _, line = named.partition(":")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder)
             prepare_pictures(folder)
-            for block in blocks(page):
+            for block in blocks(Path(page)):
+                if line and block.line != int(line):
+                    continue
                 wanted = block.how == "quick" or (asked.slow and block.how == "slow")
                 began, printed = time.perf_counter(), ""
                 try:
@@ -249,8 +252,8 @@ def main() -> int:
                 seconds = time.perf_counter() - began
                 print(f"{page}:{block.line}: {block.how}, {state}, {seconds:.1f} s", flush=True)
                 shown = printed.replace(name, "FOLDER").splitlines() if asked.lines else []
-                for line in shown[-asked.lines :]:
-                    print(f"    {line}", flush=True)
+                for text in shown[-asked.lines :]:
+                    print(f"    {text}", flush=True)
     return failed
 
 
