@@ -68,13 +68,15 @@ def redraw_alone(path: Path) -> Redrawn:
     from foundation.application import run
 
     told = provenance.of_file(path)
-    if told.get("model") not in registry.models():
+    name, task, seed = (told.get(what) for what in ("model", "task", "seed"))
+    if str(name) not in registry.models():
         raise InputError(f"{path} names no model that is here: give task.record=<its run folder>")
-    domain = registry.domain(registry.spec(told["model"]).domain)
-    if path.suffix not in domain.redraws or told.get("task") not in domain.tasks:
+    domain = registry.domain(registry.spec(str(name)).domain)
+    held = str(task) in domain.tasks and isinstance(seed, int)
+    if path.suffix not in domain.redraws or not held:
         raise InputError(f"{path} holds no request by itself: give task.record=<its run folder>")
     same: Callable[[Path, Path], bool] = registry.resolve(domain.redraws[path.suffix])
-    typed = [f"model={told['model']}", f"task={told['task']}", f"seed={int(told['seed'])}"]
+    typed = [f"model={name}", f"task={task}", f"seed={seed}"]
     with TemporaryDirectory() as scratch:
         copy, again = Path(scratch) / f"file{path.suffix}", Path(scratch) / "again"
         copy.write_bytes(path.read_bytes())  # under a name that needs no quotes
@@ -85,9 +87,9 @@ def redraw_alone(path: Path) -> Redrawn:
         if not (row["valid"] and made.is_file()):
             raise InputError(f"{path} cannot be made again here: {row['reason']}")
         now = provenance.of_file(made)
-        if any(now.get(name) != told.get(name) for name in ("weights", "deltas")):
-            raise InputError(f"{path} was made by other weights of {told['model']} than are here")
-        return Redrawn(1, () if same(path, made) else (int(told.get("id", 0)),))
+        if any(now.get(what) != told.get(what) for what in ("weights", "deltas")):
+            raise InputError(f"{path} was made by other weights of {name} than are here")
+        return Redrawn(1, () if same(path, made) else (0,))
 
 
 def _outputs(table: Path) -> list[dict[str, Any]]:

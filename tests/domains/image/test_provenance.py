@@ -30,8 +30,9 @@ def test_a_copied_picture_says_what_drew_it(tiny, tmp_path) -> None:
 @pytest.mark.parametrize(("kind", "suffix"), [("png", "png"), ("jpeg", "jpg")])
 def test_a_picture_that_lies_anywhere_is_drawn_again(tmp_path, capsys, kind, suffix) -> None:
     run, mine, forged = tmp_path / "run", tmp_path / f"mine.{suffix}", tmp_path / f"forged.{suffix}"
-    words = ["model=image/starter", "task.prompts=[a red circle,a blue square]", "task.steps=2"]
-    assert main([*words, f"task.format={kind}", "seed=4", f"hydra.run.dir={run}"]) == 0
+    words = ["model=image/starter", "task.steps=2", f"task.format={kind}", "seed=4"]
+    asked = 'task.prompts=["a red circle", "a blue square"]'
+    assert main([*words, asked, f"hydra.run.dir={run}"]) == 0
     (run / "images" / f"000001.{suffix}").rename(mine)
     assert main(["task=verify", f"task.input={mine}", "task.redraw=1"]) == 0
     assert capsys.readouterr().out.strip().endswith("; made again it shows the same")
