@@ -4,6 +4,7 @@ import gc
 import json
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -420,6 +421,8 @@ def load(
     from foundation.engines import engine as engine_of
     from foundation.placement import place
 
+    # Without ipywidgets, tqdm, which the models' libraries bring, warns in a notebook's first cell.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     asked = json.dumps([name, placement, engine, overrides], sort_keys=True, default=str)
     if (model := _LOADED.get(asked)) is None:
         spec = registry.spec(name, **overrides)

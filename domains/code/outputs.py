@@ -19,7 +19,7 @@ _TOLD = ("path", "context", "ended", "parses", "runs", "run_error", "mean_log_pr
 # Its own ground and ink: the colours of tokens are made for white, and notebooks may be dark.
 _BOX = (
     "border-left:3px solid #9aa5b1;margin:0 0 1em;padding:.4em .8em;white-space:pre-wrap;"
-    "background:#f6f8fa;color:#1f2733"
+    "background:#f6f8fa;color:#1f2733;font-family:ui-monospace,monospace"
 )
 _NEW = "background:#e6f4e6"
 
