@@ -174,11 +174,13 @@ def prepare(folder: Path) -> None:
 
 
 def prepare_pictures(folder: Path) -> None:
-    """Scenes at 15 degrees east and 46 north, chips of two kinds in folders and a zip."""
+    """Scenes at 15 degrees east and 46 north, plots on them; chips of two kinds, also in a zip."""
     import shutil
 
     import numpy as np
+    import pyogrio
     import rasterio
+    import shapely
     from affine import Affine
     from PIL import Image
 
@@ -200,6 +202,10 @@ def prepare_pictures(folder: Path) -> None:
     )
     labels = f'{{"type": "FeatureCollection", "features": [{features}]}}'
     (folder / "labels.geojson").write_text(labels)
+    pyogrio.raw.write(
+        str(folder / "plots.gpkg"), shapely.to_wkb(shapely.points(places)), [np.arange(12)],
+        fields=["plot"], crs="EPSG:4326", geometry_type="Point",
+    )  # fmt: skip
     for kind, low in (("field", 40), ("water", 120)):
         (folder / "chips" / kind).mkdir(parents=True)
         for n in range(12):
