@@ -40,7 +40,7 @@ def summed(found: dict[str, dict[str, Any]], names: list[str]) -> dict[str, Any]
     """Sums over all entries; those of `names` that are missing did not pass."""
     values = found.values()
     return {
-        "cases": sum(told["cases"] for told in values),
+        "files": sum(told["cases"] for told in values),
         "different": sum(told["different"] for told in values),
         "slowest_seconds": max((told["slowest_seconds"] for told in values), default=0),
         "largest_bytes": max((told["largest_bytes"] for told in values), default=0),
