@@ -24,7 +24,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.interval import Ratio
@@ -93,9 +92,9 @@ def of_turns(work: int, second: int, seed: int, given: argparse.Namespace) -> di
     return {
         "turns": _said(compare_turns(samples, "second", "first", "seconds")),
         "processor": _said(compare_turns(samples, "second", "first", "processor")),
-        "medians": [
-            [_short(median(s.value("seconds") for s in turns)) for turns in _by_side(samples, pair)]
-            for pair in range(given.pairs)
+        "seconds": [
+            [" ".join(str(_short(s.value("seconds"))) for s in turns) for turns in both]
+            for both in (_by_side(samples, pair) for pair in range(given.pairs))
         ],
     }
 

@@ -5,21 +5,25 @@
 Of each set some rows a label are drawn, `foundation.tuning.comparing` cross-validates every way on
 them, and every way is then fitted to all of them and measured on held-out rows. What counts is how
 far the recommended way lies behind the one that is best there (which no one can know beforehand).
-What is done is kept, and a run that was stopped goes on.
+Each fit is kept with its predictions: a run that was stopped goes on, and another rule of choice is
+measured without a fit.
 """
 
 import argparse
 import csv
 import gzip
 import json
+import math
 import random
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.interval import interval
 from benchmarks.record import RESULTS, save
+from foundation.durable import replacing
 
 Pairs = list[tuple[str, str]]
 MOSES = {
@@ -36,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", help="only these, beside those that are done")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of LoRA and full; default: the recipes'")
     parser.add_argument("--test", type=int, default=500, help="held-out rows")
@@ -52,12 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _draw(name: str, draw: int, given: argparse.Namespace) -> None:
     """One draw of one set, kept in the working folder."""
     path = given.work / f"{name}-{draw}.json"
-    if path.exists():
-        return
     folder = given.work / f"{name}-{draw}"
     folder.mkdir(parents=True, exist_ok=True)
     model_name, ways, load, each = SETS[name]
-    train, test, fields = load()
+    if not (folder / "test.csv").exists():
+        _drawn(folder, load(), each, draw, given.test)
+    if given.methods:
+        done = {found.stem.removeprefix("test-") for found in folder.glob("test-*.npy")}
+        ways = [way for way in ways if way in {*given.methods, *done}]
+    path.write_text(json.dumps(_measured(folder, model_name, ways, draw, given)))
+
+
+def _drawn(folder: Path, loaded: "Loaded", each: int, draw: int, most: int) -> None:
+    """few.csv, `each` rows of every label, and test.csv."""
+    train, test, fields = loaded
     chance = random.Random(draw)
     chance.shuffle(train)
     taken: dict[str, int] = {}
@@ -67,10 +80,9 @@ def _draw(name: str, draw: int, given: argparse.Namespace) -> None:
         if taken[label] <= each:
             few.append((text, label))
     chance.shuffle(test)
-    for file, rows in (("few.csv", few), ("test.csv", test[: given.test])):
+    for file, rows in (("few.csv", few), ("test.csv", test[:most])):
         with (folder / file).open("w", newline="", encoding="utf-8") as out:
             csv.writer(out).writerows([fields, *rows])
-    path.write_text(json.dumps(_measured(folder, model_name, ways, draw, given)))
 
 
 def _measured(
@@ -88,30 +100,32 @@ def _measured(
     test = gather(tuning, Wanted(str(folder / "test.csv"), validation=0.0), folder / "test")
     comparison = Comparison(
         model, tuning, data.rows, folder / "folds", folds=given.folds, seed=draw, rank=8,
-        recipe={}, deadline=None,
+        recipe=RECIPES.get(model.spec.domain, {}), deadline=None,
     )  # fmt: skip
     if given.steps:
         comparison.steps = given.steps
     found = comparison.compared([comparison.measure(way, lambda _: None) for way in ways])
-    asked = {way: _asked(comparison, way, data.rows, test.rows) for way in ways}
+    asked = {way: _asked(comparison, way, data.rows, test.rows, folder) for way in ways}
     model.close()
     inside = {each.way: each.score for each in found}
     return {"folds": inside, "test": asked, "recommended": found[0].way, "rows": len(data.rows)}
 
 
-def _asked(comparison: Any, way: str, rows: Any, test: Any) -> float:
-    """Accuracy on held-out rows of a way fitted to all rows."""
-    from foundation.registry import resolve
-    from foundation.tuning.measuring import scores
+def _asked(comparison: Any, way: str, rows: Any, test: Any, folder: Path) -> float:
+    """Of a way fitted to all rows, accuracy on held-out rows; its predictions are kept.
 
-    wanted = [comparison.goal.wanted(row) for row in test]
-    if way in comparison.tuning.baselines:
-        fit = resolve(comparison.tuning.baselines[way])
-        answers = fit(comparison.model, list(rows), list(test), comparison.goal.labels)
-    else:
+    Of code the mean probability of a token (geometric).
+    """
+    import numpy as np
+
+    kept = folder / f"test-{way}.npy"
+    if not kept.exists():
         with tempfile.TemporaryDirectory() as scratch:
-            answers = comparison.train(way, rows, Path(scratch)).predict(test).numpy()
-    return float(scores(answers, wanted, bool(comparison.goal.labels)).mean())
+            answers = comparison.answers(way, rows, test, Path(scratch))
+        with replacing(kept) as part, part.open("wb") as file:
+            np.save(file, answers)
+    mean = float(comparison.scores(np.load(kept), list(test)).mean())
+    return mean if comparison.goal else math.exp(mean)
 
 
 def _report(given: argparse.Namespace) -> None:
@@ -123,7 +137,8 @@ def _report(given: argparse.Namespace) -> None:
         if not draws:
             continue
         behind = [100 * (max(d["test"].values()) - d["test"][d["recommended"]]) for d in draws]
-        ways = {way: [d["test"][way] for d in draws] for way in draws[0]["test"]}
+        shared = set.intersection(*(set(draw["test"]) for draw in draws))
+        ways = {way: [d["test"][way] for d in draws] for way in SETS[name][1] if way in shared}
         fixed = max(ways, key=lambda way: sum(ways[way]))
         picked = [d["test"][d["recommended"]] for d in draws]
         sets[name] = {
@@ -193,7 +208,7 @@ def _property(name: str) -> Callable[[], Loaded]:
         source = hub.Source(address, None, {"test.csv.gz": digest})
         with gzip.open(hub.fetch([source])[0].path, "rt") as file:
             smiles = [row["SMILES"] for row in csv.DictReader(file)]
-        smiles = random.Random(7).sample(smiles, 1000)
+        smiles = random.Random(7).sample(smiles, 4000)
         with rdBase.BlockLogs():
             values = [describe(Chem.MolFromSmiles(each), [name])[name] for each in smiles]
             cores = [scaffold({"smiles": each}) for each in smiles]
@@ -209,6 +224,51 @@ def _property(name: str) -> Callable[[], Loaded]:
     return load
 
 
+def _chips(*classes: str) -> Callable[[], Loaded]:
+    """Land cover of Sentinel-2 chips; those of the test lie at other longitudes (EuroSAT)."""
+
+    def load() -> Loaded:
+        sides = []
+        for side in ("train", "val"):
+            folder = _unpacked(_data() / f"rasters/eurosat_rgb/{side}.zip")
+            found = sorted((folder / side).glob("*/*.jpg"))
+            chosen = [chip for chip in found if not classes or chip.parent.name in classes]
+            sides.append([(str(chip.resolve()), chip.parent.name) for chip in chosen])
+        return sides[0], sides[1], ("raster", "label")
+
+    return load
+
+
+def _unpacked(path: Path) -> Path:
+    """The folder of a zip's files, beside others of its kind among the temporary ones."""
+    folder = Path(tempfile.gettempdir()) / "adapt-benchmark" / path.stem
+    if not folder.exists():
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(part := folder.with_suffix(".part"))
+        part.rename(folder)
+    return folder
+
+
+def _functions() -> Loaded:
+    """Functions of this toolkit, which is younger than the model; files of the test are others."""
+    import ast
+
+    import foundation
+
+    rows = []
+    for path in sorted(Path(foundation.__file__).parent.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+        pieces = [ast.get_source_segment(text, node) or "" for node in found]
+        rows += [(piece, path.stem) for piece in pieces if len(piece) > 200]
+    files = sorted({file for _, file in rows})
+    random.Random(9).shuffle(files)
+    kept = set(files[: len(files) // 2])
+    train = [row for row in rows if row[1] in kept]
+    test = {file: piece for piece, file in rows if file not in kept}
+    return train, [(piece, file) for file, piece in test.items()], ("text", "path")
+
+
 def _data() -> Path:
     import os
 
@@ -216,12 +276,21 @@ def _data() -> Path:
 
 
 TEXT = ("words", "head", "lora")
+MOLECULE = ("fingerprints", "head", "full")
+CHIP = ("statistics", "head", "lora")
+CODE = ("untuned", "lora", "full")
+RECIPES = {"code": {"options": {"length": 64}}}
+"""What a processor of one thread has time for."""
+FARMED = ("AnnualCrop", "HerbaceousVegetation", "Pasture", "PermanentCrop")
 SETS: dict[str, tuple[str, Sequence[str], Callable[[], Loaded], int]] = {
     "banking77": ("language/minilm", TEXT, _corpus("banking77"), 3),
     "snips": ("language/minilm", TEXT, _corpus("snips"), 8),
     "hatecheck": ("language/minilm", TEXT, _hatecheck, 50),
-    "qed": ("molecule/starter", ("fingerprints", "head", "full"), _property("qed"), 75),
-    "sa": ("molecule/starter", ("fingerprints", "head", "full"), _property("sa"), 75),
+    "qed": ("molecule/starter", MOLECULE, _property("qed"), 75),
+    "sa": ("molecule/starter", MOLECULE, _property("sa"), 75),
+    "eurosat": ("geospatial/starter", CHIP, _chips(), 8),
+    "functions": ("code/smollm2-135m", CODE, _functions, 1),
+    "farmed": ("geospatial/starter", CHIP, _chips(*FARMED), 20),
 }
 
 

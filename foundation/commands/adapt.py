@@ -1,4 +1,4 @@
-"""`task=adapt`: which way to adapt a model to labelled rows is best, and the best one's model."""
+"""`task=adapt`: which way to adapt a model to a few rows is best, and the best one's model."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from foundation.progress import progress
 from foundation.runs import Run
 from foundation.spec import ModelSpec, Tuning
 from foundation.tuning import outcome
-from foundation.tuning.comparing import Comparison, Outcome
+from foundation.tuning.comparing import UNTUNED, Comparison, Outcome
 from foundation.tuning.data import Wanted, gather
 from foundation.tuning.prepare import Prepared, columns_of
 
@@ -45,16 +45,16 @@ def run(job: Job) -> str:
             seed=job.config["seed"], rank=given["rank"], recipe=job.group("recipe"),
             deadline=None if given["minutes"] is None else began + 60 * given["minutes"],
         )  # fmt: skip
-        found = _compare(comparison, ways)
+        found = _compare(comparison, ways or _possible(comparison))
         best = next((each for each in found if each.score is not None), None)
         if best is None:
             raise InputError(f"nothing could be tried; {found[0].way}: {found[0].reason}")
         _write(found, job.folder / "adapt.csv")
         command = _command(job, spec, tuning, best.way, given)
-        saved = best.way not in tuning.baselines
+        saved = best.way not in (UNTUNED, *tuning.baselines)
         if saved:
             _save(comparison, best, job.folder, spec, data.digests, data.refused, data.reasons)
-        print(table(found, bool(comparison.goal.labels)))
+        print(table(found, _score(comparison)))
         print(f"recommended: {command}")
         seconds = time.monotonic() - began
         held.record(_record(job, found, command, len(data.rows), data.refused, seconds))
@@ -67,15 +67,15 @@ def run(job: Job) -> str:
 
 
 def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
-    """The ways to try, cheapest first, and the settings, checked."""
+    """The ways to try, cheapest first (none: all that the rows allow), and the settings, checked."""
     given = job.task()
     for key in given:
         if key not in KNOWN:
             raise UnknownName("setting", f"task.{key}", [f"task.{k}" for k in KNOWN])
     if given.get("data") is None:
-        raise InputError("task=adapt needs labelled rows: give task.data=<file or folder>")
-    known = [*tuning.baselines, *(way for way in COST if way in tuning.methods)]
-    ways = given.get("methods") or known
+        raise InputError("task=adapt needs rows: give task.data=<file or folder>")
+    known = [UNTUNED, *tuning.baselines, *(way for way in COST if way in tuning.methods)]
+    ways = given.get("methods") or []
     ways = [ways] if isinstance(ways, str) else list(ways)
     for way in ways:
         if way not in known:
@@ -88,6 +88,21 @@ def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
     if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
         raise RequestError(f"task.minutes must be above 0, got '{minutes}'")
     return sorted(ways, key=known.index), {**given, "columns": columns_of(given)}
+
+
+def _possible(comparison: Comparison) -> list[str]:
+    """All ways that the rows allow, cheapest first: without labels or values there is no head."""
+    methods = [way for way in COST if way in comparison.tuning.methods]
+    if comparison.goal:
+        return [*comparison.tuning.baselines, *methods]
+    return [UNTUNED, *(way for way in methods if way != "head")]
+
+
+def _score(comparison: Comparison) -> str:
+    """What the ways are compared by."""
+    if comparison.goal is None:
+        return "-loss"
+    return "accuracy" if comparison.goal.labels else "-error"
 
 
 def _identity(job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +137,8 @@ def _command(job: Job, spec: ModelSpec, tuning: Tuning, way: str, given: Mapping
     if model.get("path"):
         words.append(f"model.path={model['path']}")
     columns = ", ".join(f"{field}: {name}" for field, name in given["columns"].items())
+    if way == UNTUNED:
+        return " ".join(words)
     if way not in COST:
         again = f"task=adapt task.methods=[{way}] task.data={{data}}"
         return " ".join([*words, tuning.commands.get(way, again).format(data=given["data"])])
@@ -152,7 +169,7 @@ def _save(
         "model": spec.name, "source": spec.source, "revision": spec.revision,
         "licence": spec.licence, "method": best.way, "recipe": asdict(trainer.recipe),
         "seed": comparison.seed, "data": dict(digests), "data_licence": None,
-        "labels": list(comparison.goal.labels), "leaks": [], "before": None,
+        "labels": list(comparison.goal.labels) if comparison.goal else [], "leaks": [], "before": None,
         "figures": {f"cross-validated {k}": v for k, v in (best.figures or {}).items()},
     })  # fmt: skip
 
@@ -170,11 +187,10 @@ def _write(found: Sequence[Outcome], path: Path) -> None:
             rows.writerow({**(values.pop("figures") or {}), **values})
 
 
-def table(found: Sequence[Outcome], labels: bool) -> str:
-    """The outcomes as people read them."""
+def table(found: Sequence[Outcome], score: str) -> str:
+    """The outcomes as people read them; score: what the column of the scores is called."""
     from foundation.commands.models import table as aligned
 
-    score = "accuracy" if labels else "-error"
     lines = [("way", score, "95 %", "behind the best", "seconds a fit", "trained weights")]
     for each in found:
         if each.score is None:

@@ -19,10 +19,13 @@ from foundation.tuning.rows import Rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch.nn import Module
 
     from foundation.tuning.trainer import Trainer
 
 RESAMPLES = 2000
+UNTUNED = "untuned"
+"""The way of leaving a model as it is, which rows without labels and values are tried with."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Outcome:
 class Comparison:
     """Cross-validates ways on the rows of `data`; what is done is kept in `folder`.
 
+    Rows with a label score by whether it is told, those with a value by the error, and others by
+    their loss a unit. goal: of labels or values; None of other rows.
     deadline: a moment of time.monotonic() that no fold is begun behind, if it would end later.
     """
 
@@ -71,9 +76,7 @@ class Comparison:
         self.steps: int | None = None  # of LoRA and full, where not as their recipes have it
         self.rows = list(data)
         kind = next((name for name in ("label", "value") if self.rows[0].get(name)), None)
-        if kind is None:
-            raise InputError("task=adapt needs rows with a label or a value: see task.columns")
-        self.goal = Goal.of(self.rows, kind)
+        self.goal = Goal.of(self.rows, kind) if kind else None
         group: Callable[[Any], str] = resolve(tuning.group) if tuning.group else str
         self.fold = deal(self.rows, [group(row) for row in self.rows], folds, seed)
         folder.mkdir(exist_ok=True)
@@ -95,11 +98,10 @@ class Comparison:
             took, trained, _ = _read(path)
             seconds.append(took)
             report(way)
-        given, wanted = self.predictions(way), [self.goal.wanted(row) for row in self.rows]
-        found = scores(given, wanted, bool(self.goal.labels))
+        found = self.scores(self.predictions(way), self.rows)
         low, high = _interval(found, self.seed)
         mean = sum(seconds) / len(seconds)
-        figures = measured(given, wanted, bool(self.goal.labels))
+        figures = self._figures(way)
         return Outcome(
             way, float(found.mean()), low, high, seconds=mean, trained=trained, figures=figures
         )
@@ -108,11 +110,7 @@ class Comparison:
         """Best first, each with how far it is behind the best."""
         done = [each for each in outcomes if each.score is not None]
         done.sort(key=lambda each: (-(each.score or 0.0), each.seconds or 0.0))
-        wanted = [self.goal.wanted(row) for row in self.rows]
-        rows = {
-            each.way: scores(self.predictions(each.way), wanted, bool(self.goal.labels))
-            for each in done
-        }
+        rows = {each.way: self.scores(self.predictions(each.way), self.rows) for each in done}
         found = []
         for each in done:
             gap = rows[done[0].way] - rows[each.way]
@@ -122,7 +120,8 @@ class Comparison:
         return [*found, *(each for each in outcomes if each.score is None)]
 
     def predictions(self, way: str) -> "NDArray[Any]":
-        """Of each row what a fit without its fold said: [rows, labels] or [rows]."""
+        """Of each row what a fit without its fold said: [rows, labels], or values or losses [rows].
+        """
         import numpy as np
 
         found: Any = None
@@ -134,12 +133,25 @@ class Comparison:
         result: NDArray[Any] = found
         return result
 
+    def answers(self, way: str, rows: Rows, asked: Rows, scratch: Path) -> "NDArray[Any]":
+        """What a fit to `rows` says of the rows `asked`, as `predictions` has it."""
+        given, _ = self._answered(way, rows, asked, scratch)
+        return given
+
+    def scores(self, given: "NDArray[Any]", rows: Sequence[Any]) -> "NDArray[Any]":
+        """A score of each row, the more the better."""
+        if self.goal is None:
+            return -given
+        wanted = [self.goal.wanted(row) for row in rows]
+        return scores(given, wanted, bool(self.goal.labels))
+
     def train(self, way: str, rows: Rows, folder: Path) -> "Trainer":
-        """A method's trainer at its last step."""
+        """A method's trainer at its last step; of UNTUNED before its first."""
         import torch
 
         from foundation.tuning.trainer import Trainer
 
+        untuned, way = way == UNTUNED, "full" if way == UNTUNED else way
         recipe = prepare.recipe_of(self.recipe, way, self.tuning)
         if self.steps is not None and way != "head":
             recipe["steps"] = self.steps
@@ -151,7 +163,8 @@ class Comparison:
         tunable.module().to(placement.device)
         dtype = prepare.precision_of(training, placement)
         trainer = Trainer(tunable, rows, (), training, folder, self.seed, dtype, frozen)
-        trainer.run()
+        if not untuned:
+            trainer.run()
         return trainer
 
     def _fit(self, way: str, number: int, path: Path) -> None:
@@ -162,34 +175,55 @@ class Comparison:
         inside = np.flatnonzero(self.fold != number)
         outside = np.flatnonzero(self.fold == number)
         began = time.perf_counter()
-        trained = 0
-        if way in self.tuning.baselines:
-            rows, asked = ([self.rows[i] for i in some] for some in (inside, outside))
-            given = resolve(self.tuning.baselines[way])(self.model, rows, asked, self.goal.labels)
-        else:
-            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-                trainer = self.train(way, self.data.take(inside), Path(scratch))
-                given = self._aligned(trainer, self.data.take(outside))
-                module = trainer.module
-                trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            rows, asked = self.data.take(inside), self.data.take(outside)
+            given, trained = self._answered(way, rows, asked, Path(scratch))
         took = time.perf_counter() - began
         with replacing(path) as part, part.open("wb") as file:
             np.savez(file, given=given, seconds=took, trained=trained)
 
-    def _aligned(self, trainer: "Trainer", asked: Rows) -> "NDArray[Any]":
+    def _answered(
+        self, way: str, rows: Rows, asked: Rows, scratch: Path
+    ) -> "tuple[NDArray[Any], int]":
+        """What a fit says, and how many weights it trained."""
+        if way in self.tuning.baselines:
+            if self.goal is None:
+                raise InputError(f"{way} needs rows with a label or a value: see task.columns")
+            told = resolve(self.tuning.baselines[way])
+            return told(self.model, list(rows), list(asked), self.goal.labels), 0
+        trainer = self.train(way, rows, scratch)
+        weights = 0 if way == UNTUNED else _trained(trainer.module)
+        if self.goal is None:
+            return trainer.losses(asked).numpy(), weights
+        return self._aligned(trainer, asked, self.goal.labels), weights
+
+    def _figures(self, way: str) -> dict[str, float]:
+        given = self.predictions(way)
+        if self.goal is None:
+            return {"loss": float(given.mean())}
+        wanted = [self.goal.wanted(row) for row in self.rows]
+        return measured(given, wanted, bool(self.goal.labels))
+
+    def _aligned(
+        self, trainer: "Trainer", asked: Rows, labels: Sequence[str]
+    ) -> "NDArray[Any]":
         """Predictions in the order of all labels; a fold may lack some."""
         import numpy as np
 
         given: NDArray[Any] = trainer.predict(asked).numpy()
         known: Any = trainer.tunable
-        if not self.goal.labels or tuple(known.labels) == self.goal.labels:
+        if not labels or tuple(known.labels) == tuple(labels):
             return given
-        found = np.zeros((len(asked), len(self.goal.labels)))
-        found[:, [self.goal.labels.index(label) for label in known.labels]] = given
+        found = np.zeros((len(asked), len(labels)))
+        found[:, [labels.index(label) for label in known.labels]] = given
         return found
 
     def _late(self, more: float) -> bool:
         return self.deadline is not None and time.monotonic() + more > self.deadline
+
+
+def _trained(module: "Module") -> int:
+    return sum(each.numel() for each in module.parameters() if each.requires_grad)
 
 
 def _read(path: Path) -> "tuple[float, int, NDArray[Any]]":

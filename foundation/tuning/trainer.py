@@ -180,6 +180,16 @@ class Trainer:
             total, units = total + loss.item(), units + count
         return total / max(1, units)
 
+    def losses(self, rows: Sequence[Any]) -> "torch.Tensor":
+        """The loss a unit of each row, in eval mode."""
+        import torch
+
+        found = torch.zeros(len(rows))
+        for ids, batch in self._measured(rows, 1):
+            loss, count = self.tunable.loss(batch)
+            found[ids[0]] = loss.item() / max(1, count)
+        return found
+
     def predict(self, rows: Sequence[Any]) -> "torch.Tensor":
         """What a Tunable with a head makes of rows, in their order: [rows] or [rows, labels]."""
         import torch
@@ -191,16 +201,19 @@ class Trainer:
             found.append(self.tunable.predict(batch).float().cpu())
         return torch.cat(found)[torch.argsort(torch.tensor(places))]
 
-    def _measured(self, rows: Sequence[Any]) -> Iterator[tuple[list[int], Batch]]:
-        """Batches of like length without gradients, and the rows in each."""
+    def _measured(
+        self, rows: Sequence[Any], most: int | None = None
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """Batches of like length without gradients, and the rows in each, at most `most`."""
         import torch
 
+        most = most or self.recipe.batch
         self.module.eval()
         sizes = [self.tunable.size(row) for row in rows]
         ordered = sorted(range(len(rows)), key=lambda i: sizes[i])
         with torch.no_grad():
-            for first in range(0, len(rows), self.recipe.batch):
-                ids = ordered[first : first + self.recipe.batch]
+            for first in range(0, len(rows), most):
+                ids = ordered[first : first + most]
                 batch = self.tunable.collate([rows[i] for i in ids], Draws(self.seed, ids), 0.0)
                 with self.accelerator.autocast():
                     yield ids, self._placed(batch)

@@ -74,3 +74,20 @@ def test_wrong_settings_are_told_in_a_line(starter: Path, capsys: Any) -> None:
     ):
         assert adapt(starter, more, "hydra.run.dir=wrong") == 2
         assert told in capsys.readouterr().err
+
+
+def test_rows_without_labels_are_compared_by_loss_with_the_model_as_it_is(
+    starter: Path, capsys: Any
+) -> None:
+    Path("few.csv").write_text("smiles\n" + "\n".join(SMILES))
+    assert adapt(starter, "hydra.run.dir=out") == 0
+    said = capsys.readouterr().out
+    assert "-loss" in said
+    with Path("out/adapt.csv").open() as file:
+        rows = {row["way"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"untuned", "full"}
+    assert float(rows["full"]["loss"]) < float(rows["untuned"]["loss"])
+    assert rows["untuned"]["trained"] == "0"
+    assert Path("out/model/model.safetensors").exists()
+    assert adapt(starter, "hydra.run.dir=again", "task.methods=[head]") == 2
+    assert "nothing could be tried; head" in capsys.readouterr().err
