@@ -33,7 +33,7 @@ def main() -> None:
     began = time.perf_counter()
     model.fit(train[0], train[1])
     seconds = time.perf_counter() - began
-    told = np.asarray(model.predict(test[0])["prediction"]).reshape(-1) > 0.5
+    told = np.asarray(model.predict(test[0])["prediction"]).reshape(-1) > 0  # logits
     right = told == test[1].reshape(-1).astype(bool)
     print(json.dumps({"accuracy": float(right.mean()), "seconds": seconds, "epochs": model.fitting_epoch}))
 

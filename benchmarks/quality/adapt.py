@@ -61,14 +61,14 @@ def _draw(name: str, draw: int, given: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model_name, ways, load, each = SETS[name]
     if not (folder / "test.csv").exists():
-        _drawn(folder, load(), each, draw, given.test)
+        drawn(folder, load(), each, draw, given.test)
     if given.methods:
         done = {found.stem.removeprefix("test-") for found in folder.glob("test-*.npy")}
         ways = [way for way in ways if way in {*given.methods, *done}]
     path.write_text(json.dumps(_measured(folder, model_name, ways, draw, given)))
 
 
-def _drawn(folder: Path, loaded: "Loaded", each: int, draw: int, most: int) -> None:
+def drawn(folder: Path, loaded: "Loaded", each: int, draw: int, most: int) -> None:
     """few.csv, `each` rows of every label, and test.csv."""
     train, test, fields = loaded
     chance = random.Random(draw)

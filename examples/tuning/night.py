@@ -18,8 +18,11 @@ SIDE, COUNT = 128, 96
 
 
 def drawn(colour: str, corners: int, chance: random.Random) -> Image.Image:
-    """A shape somewhere on a dark ground, in a glow of its colour."""
+    """A shape somewhere under the stars, in a glow of its colour."""
     picture = Image.new("RGB", (SIDE, SIDE), (12, 12, 32))
+    for _ in range(60):
+        at = (chance.randrange(SIDE), chance.randrange(SIDE))
+        picture.paste((chance.randint(80, 255),) * 3, (*at, at[0] + 2, at[1] + 2))
     radius = chance.randint(22, 34)
     x, y = (chance.randint(radius + 4, SIDE - radius - 4) for _ in range(2))
     for blur, size in ((8, radius + 6), (0, radius)):

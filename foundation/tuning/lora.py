@@ -41,8 +41,9 @@ def linear_names(base: "torch.nn.Module") -> list[str]:
 
 
 def frozen(module: "torch.nn.Module") -> list[str]:
-    """The names of parameters that are not trained."""
-    return [name for name, p in module.named_parameters() if not p.requires_grad]
+    """The names of parameters that are not trained, each of those that are tied."""
+    named = module.named_parameters(remove_duplicate=False)
+    return [name for name, p in named if not p.requires_grad]
 
 
 def save(base: "torch.nn.Module", config: Any, folder: Path, model: str) -> None:
