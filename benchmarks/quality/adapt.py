@@ -108,7 +108,8 @@ def _measured(
     asked = {way: _asked(comparison, way, data.rows, test.rows, folder) for way in ways}
     model.close()
     inside = {each.way: each.score for each in found}
-    return {"folds": inside, "test": asked, "recommended": found[0].way, "rows": len(data.rows)}
+    counts = {"rows": len(data.rows), "tested": len(test.rows)}
+    return {"folds": inside, "test": asked, "recommended": found[0].way, **counts}
 
 
 def _asked(comparison: Any, way: str, rows: Any, test: Any, folder: Path) -> float:
@@ -152,7 +153,7 @@ def _report(given: argparse.Namespace) -> None:
             ),
         }
     given.out.mkdir(parents=True, exist_ok=True)
-    settings = {"folds": given.folds, "steps": given.steps, "test": given.test}
+    settings = {"folds": given.folds, "steps": given.steps}
     save("adapt", {"settings": settings, "sets": sets}, given.out)
     for name, each in sets.items():
         shown = ", ".join(f"{way} {v['mean']:.3f}" for way, v in each["accuracy"].items())
@@ -279,7 +280,7 @@ TEXT = ("words", "head", "lora")
 MOLECULE = ("fingerprints", "head", "full")
 CHIP = ("statistics", "head", "lora")
 CODE = ("untuned", "lora", "full")
-RECIPES = {"code": {"options": {"length": 64}}}
+RECIPES = {"code": {"batch": 4, "options": {"length": 64}}}
 """What a processor of one thread has time for."""
 FARMED = ("AnnualCrop", "HerbaceousVegetation", "Pasture", "PermanentCrop")
 SETS: dict[str, tuple[str, Sequence[str], Callable[[], Loaded], int]] = {
