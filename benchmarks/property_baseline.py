@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--features", nargs="*", help="fingerprints beside the graph: morgan, maccs")
+    parser.add_argument("--features", nargs="*", help="fingerprints beside the graph")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
 
@@ -31,20 +31,18 @@ def main() -> None:
         task_type="classification", augmented_feature=given.features or None, device="cpu"
     )
     began = time.perf_counter()
-    model.fit(train[0], train[1])
+    model.fit(train[0], np.asarray(train[1]))
     seconds = time.perf_counter() - began
     told = np.asarray(model.predict(test[0])["prediction"]).reshape(-1) > 0  # logits
-    right = told == test[1].reshape(-1).astype(bool)
-    print(json.dumps({"accuracy": float(right.mean()), "seconds": seconds, "epochs": model.fitting_epoch}))
+    right = told == np.asarray(test[1], dtype=bool).reshape(-1)
+    report = {"accuracy": float(right.mean()), "seconds": seconds}
+    print(json.dumps(report | {"epochs": model.fitting_epoch}))
 
 
-def read(path: Path):  # noqa: ANN201
-    import numpy as np
-
+def read(path: Path):
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    labels = np.array([[float(row["label"] == "high")] for row in rows])
-    return [row["smiles"] for row in rows], labels
+    return [row["smiles"] for row in rows], [[float(row["label"] == "high")] for row in rows]
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         for way, found in sets[name].items():
             print(name, way, f"{found['accuracy']['mean']:.3f}", found["seconds"])
-    print(save("property_peer", {"draws": given.draws, "test": given.test, "sets": sets}, given.out))
+    print(
+        save("property_peer", {"draws": given.draws, "test": given.test, "sets": sets}, given.out)
+    )
     return 0
 
 
@@ -70,7 +72,14 @@ def _draw(name: str, draw: int, given: argparse.Namespace) -> dict[str, Any]:
         drawn(folder, load(), each, draw, given.test)
         found = _ours(folder, draw)
         for way, more in PEERS.items():
-            words = [given.python, "-W", "ignore", str(BASELINE), "--train", str(folder / "few.csv")]
+            words = [
+                given.python,
+                "-W",
+                "ignore",
+                str(BASELINE),
+                "--train",
+                str(folder / "few.csv"),
+            ]
             words += ["--test", str(folder / "test.csv"), "--seed", str(draw), *more]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:

@@ -67,7 +67,7 @@ def run(job: Job) -> str:
 
 
 def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
-    """The ways to try, cheapest first (none: all that the rows allow), and the settings, checked."""
+    """The ways to try, cheapest first (none: all that rows allow), and the settings, checked."""
     given = job.task()
     for key in given:
         if key not in KNOWN:
@@ -169,7 +169,7 @@ def _save(
         "model": spec.name, "source": spec.source, "revision": spec.revision,
         "licence": spec.licence, "method": best.way, "recipe": asdict(trainer.recipe),
         "seed": comparison.seed, "data": dict(digests), "data_licence": None,
-        "labels": list(comparison.goal.labels) if comparison.goal else [], "leaks": [], "before": None,
+        "labels": list(comparison.labels), "leaks": [], "before": None,
         "figures": {f"cross-validated {k}": v for k, v in (best.figures or {}).items()},
     })  # fmt: skip
 

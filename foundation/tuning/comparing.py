@@ -120,8 +120,7 @@ class Comparison:
         return [*found, *(each for each in outcomes if each.score is None)]
 
     def predictions(self, way: str) -> "NDArray[Any]":
-        """Of each row what a fit without its fold said: [rows, labels], or values or losses [rows].
-        """
+        """What fits without a row's fold said: chances [rows, labels], values or losses [rows]."""
         import numpy as np
 
         found: Any = None
@@ -132,6 +131,11 @@ class Comparison:
             found[self.fold == number] = given
         result: NDArray[Any] = found
         return result
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that rows are told by; none where they are not."""
+        return self.goal.labels if self.goal else ()
 
     def answers(self, way: str, rows: Rows, asked: Rows, scratch: Path) -> "NDArray[Any]":
         """What a fit to `rows` says of the rows `asked`, as `predictions` has it."""
@@ -204,9 +208,7 @@ class Comparison:
         wanted = [self.goal.wanted(row) for row in self.rows]
         return measured(given, wanted, bool(self.goal.labels))
 
-    def _aligned(
-        self, trainer: "Trainer", asked: Rows, labels: Sequence[str]
-    ) -> "NDArray[Any]":
+    def _aligned(self, trainer: "Trainer", asked: Rows, labels: Sequence[str]) -> "NDArray[Any]":
         """Predictions in the order of all labels; a fold may lack some."""
         import numpy as np
 
