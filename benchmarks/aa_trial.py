@@ -17,6 +17,7 @@ wall time, `processor` their processor time.
 """
 
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -26,8 +27,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.interval import Ratio
-from benchmarks.pairs import Calm, Sample, Side, compare, compare_turns, run, run_turns
+from benchmarks.interval import Ratio, ratio_of_turns
+from benchmarks.pairs import Calm, Sample, Side, compare, run, run_turns
 from benchmarks.record import RESULTS, save
 from benchmarks.spinner import spin
 from foundation.placement.host import cores
@@ -86,17 +87,28 @@ def of_processes(work: int, second: int, seed: int, given: argparse.Namespace) -
 
 
 def of_turns(work: int, second: int, seed: int, given: argparse.Namespace) -> dict[str, Any]:
-    """The same as sides that take turns."""
+    """The turns of both sides, of every pair: seconds and processor seconds."""
     sides = [side("first", work, "--turns"), side("second", second, "--turns")]
     samples = run_turns(sides, given.pairs, given.turns, seed=seed)
+    pairs = [_by_side(samples, pair) for pair in range(given.pairs)]
     return {
-        "turns": _said(compare_turns(samples, "second", "first", "seconds")),
-        "processor": _said(compare_turns(samples, "second", "first", "processor")),
-        "seconds": [
-            [" ".join(str(_short(s.value("seconds"))) for s in turns) for turns in both]
-            for both in (_by_side(samples, pair) for pair in range(given.pairs))
-        ],
+        measure: [
+            [" ".join(f"{s.value(measure):.6f}" for s in turns) for turns in both] for both in pairs
+        ]
+        for measure in ("seconds", "processor")
     }
+
+
+def told_of_turns(raw: dict[str, Any]) -> dict[str, Any]:
+    """What is said of `second` over `first` as sides that take turns."""
+    found = {}
+    for way, measure in (("turns", "seconds"), ("processor", "processor")):
+        first, second = (
+            [[float(took) for took in both[place].split()] for both in raw[measure]]
+            for place in range(2)
+        )
+        found[way] = _said(ratio_of_turns(second, first, floor=measure == "seconds"))
+    return {**found, "raw": raw}
 
 
 def _by_side(samples: Sequence[Sample], pair: int) -> list[list[Sample]]:
@@ -136,18 +148,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--burns", type=float, default=1.0, help="seconds, on average")
     parser.add_argument("--rests", type=float, default=2.0)
     parser.add_argument("--note", help="what else ran on the machine")
+    parser.add_argument("--kept", type=Path, help="JSONL of comparisons, from which it goes on")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     given.seconds = given.seconds or (0.012 if given.turns else 0.15)
     ways = ("turns", "processor") if given.turns else ("calm_pairs", "every_pair", "processor")
     work, trial = work_of(given.seconds), of_turns if given.turns else of_processes
+    done = _kept(given.kept)
     kinds = [*["same"] * given.runs, *["slower"] * given.runs]
     random.Random(0).shuffle(kinds)
     runs: dict[str, list[dict[str, Any]]] = {"same": [], "slower": []}
     with neighbours(given.burners, given.burns, given.rests):
         for number, kind in enumerate(kinds):
-            second = round(work * SLOWER) if kind == "slower" else work
-            runs[kind].append(trial(work, second, number, given))
+            if number not in done:
+                second = round(work * SLOWER) if kind == "slower" else work
+                done[number] = trial(work, second, number, given)
+                _keep(given.kept, number, done[number])
+            runs[kind].append(told_of_turns(done[number]) if given.turns else done[number])
             last = {way: runs[kind][-1][way] for way in ways}
             print(kind, last, file=sys.stderr, flush=True)
     counts = {
@@ -159,13 +176,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         for way in ways
     }
-    settings = {key: value for key, value in vars(given).items() if key not in ("out", "note")}
-    body = {"command": "python -m benchmarks.aa_trial", "note": given.note, "settings": settings}
+    settings = {
+        key: value for key, value in vars(given).items() if key not in ("out", "note", "kept")
+    }
+    body: dict[str, Any] = {"command": "python -m benchmarks.aa_trial", "settings": settings}
+    body["note"] = given.note
     name = "aa_turns" if given.turns else "aa_trial"
     print(save(name, {**body, "counts": counts, "trials": runs}, given.out))
     for way, found in counts.items():
         print(way, found)
     return 0
+
+
+def _kept(path: Path | None) -> dict[int, dict[str, Any]]:
+    """The comparisons of a trial that was stopped, by number."""
+    if path is None or not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row["number"]: row["found"] for row in rows}
+
+
+def _keep(path: Path | None, number: int, found: dict[str, Any]) -> None:
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"number": number, "found": found}) + "\n")
 
 
 def _count(runs: Sequence[dict[str, Any]], way: str, says: Sequence[str]) -> int:
