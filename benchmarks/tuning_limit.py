@@ -1,6 +1,6 @@
 """A training under a memory limit, on ten times as much data: does it end, and at what peak?
 
-    python -m benchmarks.tuning_limit --limit 768 --times 10
+    python -m benchmarks.tuning_limit --limit 1024 --times 10
 
 `foundation model=language/minilm task=tune task.method=head` reads a Parquet of long texts (packed,
 a few megabytes on the disk; the run unpacks it into a folder of rows, which needs `--times` limits
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--limit", type=int, default=768, help="MiB")
+    parser.add_argument("--limit", type=int, default=1024, help="MiB")
     parser.add_argument("--times", type=float, default=10.0, help="the limit: the data")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)

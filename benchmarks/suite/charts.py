@@ -26,7 +26,8 @@ def ratios(rows: "Sequence[Row]") -> str:
             axes.plot([low, high], [place, place], color=colour, linewidth=3)
             axes.plot([middle], [place], "o", color=colour, markersize=6)
             words, across = row.what.replace("`", ""), axes.get_yaxis_transform()
-            axes.text(0, place + 0.32, words, transform=across, fontsize=11, va="center")
+            size = 11 * min(1, 76 / len(words))  # the longest one in a line
+            axes.text(0, place + 0.32, words, transform=across, fontsize=size, va="center")
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
         axes.set_xscale("log")
         axes.set_yticks([])
