@@ -107,7 +107,7 @@ def told_of_turns(raw: dict[str, Any]) -> dict[str, Any]:
             [[float(took) for took in both[place].split()] for both in raw[measure]]
             for place in range(2)
         )
-        found[way] = _said(ratio_of_turns(second, first, floor=measure == "seconds"))
+        found[way] = _said(ratio_of_turns(second, first))
     return {**found, "raw": raw}
 
 

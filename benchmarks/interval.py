@@ -123,21 +123,11 @@ def ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Rat
     return _ratio(logs := _logs(first, second), interval(logs, seed))
 
 
-def ratio_of_turns(
-    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], floor: bool = False
-) -> Ratio:
-    """Of each pair the turns of both: the middle over the pairs of the median of their ratios.
-
-    floor: of the ratio of their fastest turns. What disturbs a turn only makes it longer, so that
-    the fastest of several is the least disturbed.
-    """
+def ratio_of_turns(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Ratio:
+    """Of each pair the turns of both: the middle over the pairs of the median of their ratios."""
     from statistics import median
 
-    pairs = list(zip(first, second, strict=True))
-    if floor:
-        logs = [math.log(min(one) / min(two)) for one, two in pairs]
-    else:
-        logs = [median(_logs(one, two)) for one, two in pairs]
+    logs = [median(_logs(one, two)) for one, two in zip(first, second, strict=True)]
     return _ratio(logs, middle(logs))
 
 
