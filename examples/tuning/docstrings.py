@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-DOMAINS = Path(__file__).parents[2] / "domains"
+DOMAINS = Path(__file__).resolve().parents[2] / "domains"
 SHORTEST = 30
 EXPLAINED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
