@@ -69,7 +69,7 @@ def _zip(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(archive.namelist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise RequestError(f"task.input: {path} cannot be read as a zip: {error}") from error
     chips = [name for name in names if name.lower().endswith(RASTERS)]
     if not chips:

@@ -132,6 +132,9 @@ def _holds_pickle(path: Path) -> bool:
             # Otherwise an argument runs on beyond what was read here.
             return "unknown" not in str(error)
     if start[:2] == b"PK" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(".pkl") for name in archive.namelist())
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith(".pkl") for name in archive.namelist())
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            return True  # what it holds cannot be told
     return False

@@ -165,7 +165,7 @@ def _extract(wheel: Wheel, archive: Path, member: str, temporary: Path) -> None:
             found = _copy(files, member, temporary, where)
     except KeyError:
         raise SourceError(f"there is no {where}: check the path") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError):
         raise SourceError(f"the wheel with {where} is damaged: fetch it again") from None
     if found != wheel.members[member].lower():
         raise SourceError(

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from safetensors.numpy import save_file
 
 from foundation import registry
 from foundation.cli import main
+from foundation.domains.geospatial import files as geospatial
 from foundation.domains.image import pictures
 from foundation.domains.image.metadata import read_request
 from foundation.errors import InputError, RequestError, RunFolderError, SourceError
+from foundation.hub import resolve
 from foundation.hub.facts import described
 from foundation.pretrained import read_model, read_tokenizer
 from foundation.runs import Run, finished
@@ -97,3 +100,23 @@ def test_a_yaml_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\x80")
     with pytest.raises(InputError, match="cannot be read as YAML"):
         check_folder(tmp_path)
+
+
+def _zip(version: int = 20, name: bytes = "\u00e9.tif".encode()) -> bytes:
+    """A zip whose directory says that it needs a version of the format, and names its file so."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("\u00e9.tif", b"x")
+    data = bytearray(file.getvalue().replace("\u00e9.tif".encode(), name))
+    data[data.index(b"PK\1\2") + 6] = version
+    return bytes(data)
+
+
+@pytest.mark.parametrize("data", [_zip(84), _zip(name=b"\xa4\xff.tif")], ids=["version", "name"])
+def test_a_zip_that_python_cannot_read(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(RequestError, match="cannot be read as a zip"):
+        list(geospatial.read(tmp_path / "a.zip"))
+    (tmp_path / "model.safetensors").write_bytes(data)
+    with pytest.raises(SourceError):
+        resolve(str(tmp_path))
