@@ -60,6 +60,10 @@ def _platt(targets: "NDArray[np.int64]", labels: int) -> "NDArray[np.float64]":
     return wanted
 
 
+PULL = 3.0
+"""Of a shift towards none: the log loss that a shift of 1 must save."""
+
+
 @dataclass(frozen=True)
 class Shift:
     """Probabilities whose log-odds are moved by a constant."""
@@ -88,7 +92,7 @@ def shift(chances: Sequence[float], right: Sequence[bool]) -> Shift:
 
     def loss(by: float) -> float:
         scores = odds + by
-        return float((np.logaddexp(0, scores) - wanted * scores).mean())
+        return float((np.logaddexp(0, scores) - wanted * scores).sum()) + PULL * by**2
 
     return Shift(float(minimize_scalar(loss, bounds=(-20, 20), method="bounded").x))
 
