@@ -207,7 +207,7 @@ class TextToImage:
         from foundation.domains.image.schedulers import scheduler
 
         if request.scheduler is None:
-            return self._plain
+            return self._fast.scheduler if request.speed == "fast" else self._plain
         return scheduler(request.scheduler, self._plain)
 
     def _set_weights(self, request: Generate) -> None:

@@ -21,7 +21,7 @@ from foundation.tuning import lora
 
 STEPS = 4
 GUIDANCE = 1.5  # the teacher's, as conf/model/image/starter.yaml has it
-FINER = 4  # steps of the teacher for one of the student
+FINER = 2  # steps of the teacher for one of the student
 RANK = 32
 
 
@@ -34,7 +34,8 @@ class Distillation:
         student = deepcopy(teacher["transformer"])
         self.config = lora.lay(student, inner.targets(), RANK)
         self.parts = nn.ModuleDict({"student": student, **teacher})
-        self.times = _times(inner.shape)
+        self.scheduler = scheduler()
+        self.scheduler.set_timesteps(STEPS)
         self.empty = inner.words("", return_tensors="pt")["input_ids"]
 
     @classmethod
@@ -58,9 +59,8 @@ class Distillation:
         rows, device = len(pixels), pixels.device
         generator = None if self.parts.training else training.same_noise(batch)
         noise = torch.randn(pixels.shape, generator=generator, device=device)
-        times = self.times.to(device)
-        # The scheduler's last step is too short to need a student.
-        place = torch.arange(rows, device=device) % (STEPS - 1)
+        times = self.scheduler.sigmas.to(device)
+        place = torch.arange(rows, device=device) % STEPS
         begin, end = times[place], times[place + 1]
         mixed = torch.lerp(pixels, self.inner.shape.noise * noise, _wide(begin))
         with torch.no_grad():
@@ -69,17 +69,18 @@ class Distillation:
             # The one clean picture towards which a step of that length arrives there.
             share = _wide(begin.clamp(min=LEAST) / (begin - end))
             wanted = mixed - (mixed - wanted) * share
-        guess = self._told("student", mixed, begin, *said)
+        guess = network.predict(self.parts["student"], mixed, begin, *said)
         return (guess - wanted).square().flatten(1).mean(1).sum(), rows
 
     def targets(self) -> Sequence[str]:
         return self.inner.targets()
 
     def save(self, folder: Path) -> None:
-        """Write peft's folder of the student's LoRA."""
+        """Write peft's folder of the student's LoRA, and its scheduler beside it."""
         with quiet():
             student = deepcopy(self.parts["student"]).to(torch.bfloat16)
         lora.save(student, self.config, folder, "image/starter")
+        self.scheduler.save_pretrained(folder)
 
     def _arrived(
         self, pixels: Tensor, begin: Tensor, end: Tensor, said: tuple[Tensor, Tensor]
@@ -89,11 +90,11 @@ class Distillation:
         empty = self.empty.to(pixels.device)
         read = self._read(empty, torch.ones_like(empty, dtype=torch.bool))
         blank = [each.expand(len(pixels), *each.shape[1:]) for each in read]
-        time = begin
+        teacher, time = self.parts["transformer"], begin
         for step in range(1, FINER + 1):
             after = torch.lerp(begin, end, step / FINER)
-            asked = self._told("transformer", pixels, time, *said)
-            plain = self._told("transformer", pixels, time, *blank)
+            asked = network.predict(teacher, pixels, time, *said)
+            plain = network.predict(teacher, pixels, time, *blank)
             clean = torch.lerp(plain, asked, GUIDANCE)
             pixels = pixels + (pixels - clean) * _wide((after - time) / time.clamp(min=LEAST))
             time = after
@@ -104,28 +105,20 @@ class Distillation:
         read = self.parts["text_encoder"](input_ids=tokens, attention_mask=mask)
         return read.last_hidden_state, mask
 
-    def _told(self, part: str, mixed: Tensor, time: Tensor, states: Tensor, mask: Tensor) -> Tensor:
-        clean: Tensor = self.parts[part](
-            hidden_states=mixed,
-            timestep=time,
-            encoder_hidden_states=states,
-            attention_mask=mask,
-            return_dict=False,
-        )[0]
-        return clean.float()
-
 
 def read(folder: Path) -> Distillation:
     """The starter in a folder, as the teacher and the student's beginning."""
     return Distillation(training.read(folder))
 
 
-def _times(shape: network.Shape) -> Tensor:
-    """The times of the short way as the pipeline's scheduler takes them, 1 to 0, [STEPS + 1]."""
-    scheduler = network.scheduler(shape)
-    scheduler.set_timesteps(STEPS)
-    times: Tensor = scheduler.sigmas
-    return times
+def scheduler() -> Any:
+    """Even times 1, .75, .5, .25 and 0, of which all but the last are asked of the network.
+
+    The starter's own scheduler would take its last of four steps from .009: three would do all.
+    """
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=STEPS)
 
 
 def _wide(values: Tensor) -> Tensor:

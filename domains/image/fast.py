@@ -5,7 +5,7 @@ elsewhere half the steps by a better solver. Its keys:
     steps, guidance, scheduler: take the place of the model's own where a request says nothing.
     transformer: a folder in the model's folder, or a source, with a distilled denoiser.
     lora: LoRA weights that make the model a distilled one: a folder of peft in the model's folder,
-        or a source.
+        with the scheduler they were distilled for where it is another, or a source.
     cache: {kind: taylorseer, first_block or mag, ...}, with what diffusers' configuration takes.
     quantise: float8 (on CUDA) or int8, a copy of the denoiser by torchao.
 """
@@ -101,6 +101,7 @@ class FastTier:
         self._merged = (
             self.how.lora is not None and (folder / self.how.lora / lora.CONFIG).is_file()
         )
+        self.scheduler = self._own_scheduler(pipe.scheduler)
 
     @property
     def _solves(self) -> bool:
@@ -165,6 +166,14 @@ class FastTier:
         if how.quantise is not None:
             words.append(f"in {how.quantise}")
         return " ".join(words)
+
+    def _own_scheduler(self, plain: Any) -> Any:
+        """The one that lies beside the LoRA weights, or else the model's."""
+        place = self._folder / str(self.how.lora)
+        if not self._merged or not (place / plain.config_name).is_file():
+            return plain
+        with quiet():
+            return type(plain).from_pretrained(place, local_files_only=True)
 
     def _other(self, plain: Any) -> Any:
         if self.how.transformer is not None:

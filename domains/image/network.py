@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foundation.domains.image.quiet import quiet
 
@@ -126,6 +126,23 @@ def pipeline(shape: Shape, parts: "Mapping[str, nn.Module]", words: Any) -> Any:
         prompt_max_tokens=shape.tokens,
         noise_scale=shape.noise,
     )
+
+
+def predict(
+    transformer: nn.Module, mixed: Tensor, time: Tensor, states: Tensor, mask: Tensor
+) -> Tensor:
+    """The clean pictures, [rows, 3, side, side], of `mixed` at times [rows], 1 to 0.
+
+    states, mask: what the text encoder made of the captions, [rows, tokens, width], [rows, tokens].
+    """
+    clean: Tensor = transformer(
+        hidden_states=mixed,
+        timestep=time,
+        encoder_hidden_states=states,
+        attention_mask=mask,
+        return_dict=False,
+    )[0]
+    return clean.float()
 
 
 def read_shape(pipe: Any) -> Shape:

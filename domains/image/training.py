@@ -75,14 +75,8 @@ class Learner(nn.Module):
         states = read.last_hidden_state
         middle: list[Tensor] = []
         with nullcontext() if told is None else self._kept(middle):
-            guess = self.parts["transformer"](
-                hidden_states=mixed,
-                timestep=time,
-                encoder_hidden_states=states,
-                attention_mask=mask,
-                return_dict=False,
-            )[0]
-        wrong = (guess.float() - pixels).square().flatten(1).mean(1)
+            guess = network.predict(self.parts["transformer"], mixed, time, states, mask)
+        wrong = (guess - pixels).square().flatten(1).mean(1)
         error: Tensor = (wrong / time.clamp(min=LEAST)).sum()
         if told is None:
             return error

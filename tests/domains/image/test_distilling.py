@@ -5,9 +5,11 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 import torch
+from diffusers import PRXPixelPipeline
 
 from foundation.cli import main
 from foundation.domains.image import distilling
+from foundation.domains.image.fast import FastTier
 from foundation.domains.image.training import PictureTraining
 from tests.domains.image.test_training import TINY
 
@@ -42,6 +44,18 @@ def test_a_student_is_distilled_and_draws_fast(starter, tmp_path, capsys):
     capsys.readouterr()
     assert main([*drawn, told, "task.speed=fast", "hydra.run.dir=fast"]) == 0
     assert "4 steps of a distilled version" in capsys.readouterr().out
+
+
+def test_a_step_is_as_long_as_it_was_distilled(starter):
+    """By the model's own scheduler the last of four steps would begin where nothing is left."""
+    distilling.scheduler().save_pretrained(starter / "four_steps")
+    (starter / "four_steps/adapter_config.json").write_text("{}")
+    told = {"fast": {"lora": "four_steps", "steps": 4}}
+    pipe = PRXPixelPipeline.from_pretrained(starter)
+    chosen = FastTier(pipe, starter, told).scheduler
+    chosen.set_timesteps(4)
+    assert chosen.sigmas.tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert FastTier(pipe, starter, {}).scheduler is pipe.scheduler
 
 
 def test_the_student_alone_learns(starter):
