@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from foundation.domains.image import network, training
 from foundation.domains.image.quiet import quiet
-from foundation.domains.image.training import LEAST, PictureTraining
+from foundation.domains.image.training import PictureTraining
 from foundation.draws import Draws
 from foundation.errors import InputError
 from foundation.tuning import lora
@@ -54,7 +54,10 @@ class Distillation:
         return self.inner.collate(rows, draws, 0.0)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
-        """Summed error of the clean pictures that would lead where the teacher arrives."""
+        """Summed error of the clean pictures that would lead where the teacher arrives.
+
+        Each row is at a step of the student's own way from noise, whose errors it can then mend.
+        """
         pixels = batch["pixels"]
         rows, device = len(pixels), pixels.device
         generator = None if self.parts.training else training.same_noise(batch)
@@ -62,13 +65,12 @@ class Distillation:
         times = self.scheduler.sigmas.to(device)
         place = torch.arange(rows, device=device) % STEPS
         begin, end = times[place], times[place + 1]
-        mixed = torch.lerp(pixels, self.inner.shape.noise * noise, _wide(begin))
         with torch.no_grad():
             said = self._read(batch["tokens"], batch["mask"])
+            mixed = self._walked(self.inner.shape.noise * noise, place, times, said)
             wanted = self._arrived(mixed, begin, end, said)
             # The one clean picture towards which a step of that length arrives there.
-            share = _wide(begin.clamp(min=LEAST) / (begin - end))
-            wanted = mixed - (mixed - wanted) * share
+            wanted = mixed - (mixed - wanted) * _wide(begin / (begin - end))
         guess = network.predict(self.parts["student"], mixed, begin, *said)
         return (guess - wanted).square().flatten(1).mean(1).sum(), rows
 
@@ -81,6 +83,19 @@ class Distillation:
             student = deepcopy(self.parts["student"]).to(torch.bfloat16)
         lora.save(student, self.config, folder, "image/starter")
         self.scheduler.save_pretrained(folder)
+
+    def _walked(
+        self, noise: Tensor, place: Tensor, times: Tensor, said: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Where the student is after as many steps as `place` says, [rows]."""
+        pixels = noise
+        for step in range(int(place.max())):
+            more = place > step
+            begin, end = (time.expand(int(more.sum())) for time in times[step : step + 2])
+            states, mask = (each[more] for each in said)
+            clean = network.predict(self.parts["student"], pixels[more], begin, states, mask)
+            pixels = pixels.masked_scatter(_wide(more), _stepped(pixels[more], clean, begin, end))
+        return pixels
 
     def _arrived(
         self, pixels: Tensor, begin: Tensor, end: Tensor, said: tuple[Tensor, Tensor]
@@ -96,7 +111,7 @@ class Distillation:
             asked = network.predict(teacher, pixels, time, *said)
             plain = network.predict(teacher, pixels, time, *blank)
             clean = torch.lerp(plain, asked, GUIDANCE)
-            pixels = pixels + (pixels - clean) * _wide((after - time) / time.clamp(min=LEAST))
+            pixels = _stepped(pixels, clean, time, after)
             time = after
         return pixels
 
@@ -119,6 +134,11 @@ def scheduler() -> Any:
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     return FlowMatchEulerDiscreteScheduler(num_train_timesteps=STEPS)
+
+
+def _stepped(pixels: Tensor, clean: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+    """A step of Euler towards the clean pictures."""
+    return pixels + (pixels - clean) * _wide((end - begin) / begin)
 
 
 def _wide(values: Tensor) -> Tensor:
