@@ -27,7 +27,9 @@ def run(job: Job) -> str:
     first = found[0]
     gather(root, found)
     identity = first.manifest["identity"]
-    spec = registry.spec_from(first.record["model"])
+    # The record has the digests of what was loaded beside the model, not in it.
+    told = {**first.record["model"], "sha256": first.record["digests"]}
+    spec = registry.spec_from(told)
     model = Model(spec, place("cpu", identity["dtype"]))
     results = model.results(
         identity["task"], identity["settings"], seed=identity["seed"], folder=root,

@@ -205,3 +205,17 @@ def test_real_wheel_from_the_package_index(monkeypatch: pytest.MonkeyPatch) -> N
     local = resolve(f"wheel:molsets==0.3.1/moses/metrics/{name}", sha256=pinned)
     assert local.path.read_text().startswith("names,smarts")
     assert os.listdir(local.path.parent) == [name]
+
+
+def test_ranges_of_a_model_in_a_wheel_are_joined(start, toy: Path) -> None:
+    """The join loads nothing, but the joined record tells the digests of the weights."""
+    told = ["model=toy/words", f"model.source='{ADDRESS}/rows.csv'", "task.count=10"]
+    told.append(f"++model.sha256={{rows.csv: {ROWS['rows.csv']}}}")
+    for number in range(2):
+        where = ("engine.ranges=2", f"engine.range={number}", f"resume=all/{number}")
+        run = start(*told, *where)
+        err = run.communicate(timeout=200)[1]
+        assert run.returncode == 0, err
+    run = start("task=join", "task.run=all")
+    assert (run.communicate(timeout=200)[1], run.returncode) == ("", 0)
+    assert json.loads((toy / "all/record.json").read_text())["digests"] == ROWS
