@@ -14,6 +14,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     typed = list(sys.argv[1:] if argv is None else argv)
     # Arrow's own allocator keeps what the join of a long table gives back.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    code = _done(typed)
+    if "WORLD_SIZE" in os.environ:  # started by torchrun or accelerate
+        from foundation.tuning.processes import leave
+
+        leave(code)
+    return code
+
+
+def _done(typed: Sequence[str]) -> int:
     from foundation.failures import say, told
     from foundation.signals import ending
 

@@ -344,7 +344,7 @@ def two_processes(folder: Path, recipe: Recipe, kind: str = "Exact", then: str =
         "made = start()\n"
         "assert made.accelerator.num_processes == 2\n"
         f"{then or 'assert made.run()'}\n"
-        "import torch.distributed; torch.distributed.destroy_process_group()\n"
+        "from foundation.tuning.processes import leave; leave(0)\n"
     )
     port = str(20000 + os.getpid() % 20000)
     common = {
