@@ -63,6 +63,7 @@ def _measured(
     if find_spec("pycrfsuite") is not None:
         path = folder.with_suffix(".crfsuite")
         figures["span_f1_crf"] = metrics.span_f1(wanted, _field(some, test, path))
+        figures["span_f1_less_crf"] = figures["span_f1"] - figures["span_f1_crf"]
     return figures
 
 

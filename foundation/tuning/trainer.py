@@ -18,7 +18,9 @@ from foundation.tuning.recipe import MAY_CHANGE, Recipe
 from foundation.tuning.sharding import full, sharded
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 Report = Callable[[int, int, dict[str, float]], None]
 Batch = dict[str, "torch.Tensor"]
@@ -48,8 +50,9 @@ class Trainer:
         seed: int = 0,
         precision: str = "float32",
         frozen: Collection[str] = (),
-        sizes: Sequence[int] | None = None,
+        sizes: "Sequence[int] | NDArray[np.integer[Any]] | None" = None,
     ) -> None:
+        import numpy as np
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState
 
@@ -75,9 +78,9 @@ class Trainer:
         self.whole: Any = whole if self.sharded else self.accelerator.prepare_model(whole)
         self.optimizer = optimizer(self.module, tunable.targets(), recipe)
         self.average = Average(self.module, recipe.average) if recipe.average else None
-        self.order = Order(
-            [tunable.size(row) for row in rows] if sizes is None else sizes, recipe.batch, seed
-        )
+        if sizes is None:  # four bytes a row: there may be more rows than memory holds
+            sizes = np.fromiter(map(tunable.size, rows), np.int32, len(rows))
+        self.order = Order(sizes, recipe.batch, seed)
         self.parts = recipe.accumulate
         if self.order.batch < self.parts * self.accelerator.num_processes:
             raise RequestError(
