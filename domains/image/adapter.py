@@ -204,11 +204,14 @@ class TextToImage:
         return kept(np.asarray(made), batch, size)
 
     def _scheduler(self, request: Generate) -> Any:
-        from foundation.domains.image.schedulers import scheduler
+        from foundation.domains.image.schedulers import check_steps, scheduler
 
-        if request.scheduler is None:
-            return self._fast.scheduler if request.speed == "fast" else self._plain
-        return scheduler(request.scheduler, self._plain)
+        if request.scheduler is not None:
+            chosen = scheduler(request.scheduler, self._plain)
+        else:
+            chosen = self._fast.scheduler if request.speed == "fast" else self._plain
+        check_steps(chosen, int(request.steps or 1))
+        return chosen
 
     def _set_weights(self, request: Generate) -> None:
         """Lay on the LoRA weights of a request; a text encoder may be another one with them."""

@@ -20,8 +20,10 @@ from foundation.errors import InputError
 from foundation.tuning import lora
 
 STEPS = 4
-GUIDANCE = 1.5  # the teacher's, as conf/model/image/starter.yaml has it
-FINER = 2  # steps of the teacher for one of the student
+# The teacher's: of sixteen steps along these times guidance 2 drew more training captions right
+# than 1.5 or 2.5 did.
+GUIDANCE = 2.0
+FINER = 4  # steps of the teacher for one of the student
 RANK = 32
 
 
@@ -127,13 +129,13 @@ def read(folder: Path) -> Distillation:
 
 
 def scheduler() -> Any:
-    """Even times 1, .75, .5, .25 and 0, of which all but the last are asked of the network.
+    """Times 1, .77, .51, .20 and 0, of which all but the last are asked of the network.
 
     The starter's own scheduler would take its last of four steps from .009: three would do all.
     """
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=STEPS)
+    return FlowMatchEulerDiscreteScheduler(shift=1.25, shift_terminal=0.2)
 
 
 def _stepped(pixels: Tensor, clean: Tensor, begin: Tensor, end: Tensor) -> Tensor:

@@ -47,3 +47,12 @@ def flows(plain: Any) -> bool:
     """Whether a scheduler follows a flow, as rectified-flow models predict it."""
     named = type(plain).__name__.startswith("FlowMatch")
     return named or bool(plain.config.get("use_flow_sigmas", False))
+
+
+def check_steps(chosen: Any, steps: int) -> None:
+    """RequestError where a scheduler stretches its times to end above 0: one step has no end."""
+    last = chosen.config.get("shift_terminal")
+    if last and steps < 2:
+        raise RequestError(
+            f"steps=1: the last step of this model's scheduler begins at {last:g}; take 2 or more"
+        )
