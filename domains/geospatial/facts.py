@@ -7,6 +7,7 @@ import numpy as np
 from affine import Affine
 
 from foundation.domains.geospatial.reading import Raster
+from foundation.domains.geospatial.sources import UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,6 @@ class Facts:
 
 
 def _middle(raster: Raster) -> tuple[float, float] | None:
-    from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
     if raster.transform is None or raster.crs is None:
@@ -74,7 +74,7 @@ def _middle(raster: Raster) -> tuple[float, float] | None:
     x, y = raster.transform @ (raster.width / 2, raster.height / 2)
     try:
         longitude, latitude = transform(raster.crs, "OGC:CRS84", [x], [y])
-    except RasterioError:  # an engineer's own system of coordinates
+    except UNREADABLE:  # an engineer's own system of coordinates
         return None
     there = np.isfinite([latitude[0], longitude[0]]).all()
     return (float(latitude[0]), float(longitude[0])) if there else None

@@ -15,10 +15,9 @@ def writing(request: Any, patch: int, width: int) -> int:
     What was read fills GDAL's cache, and of the vectors twice that is held at most.
     """
     import numpy as np
-    from rasterio.errors import RasterioError
 
     from foundation.domains.geospatial.reading import CACHE
-    from foundation.domains.geospatial.sources import plainly_opened
+    from foundation.domains.geospatial.sources import UNREADABLE, plainly_opened
 
     raster = getattr(request, "raster", None)
     if not isinstance(raster, str) or not Path(raster).is_file():
@@ -27,7 +26,7 @@ def writing(request: Any, patch: int, width: int) -> int:
         with plainly_opened(raster) as file:
             pixels = int(file.width * file.height)
             read = pixels * sum(int(np.dtype(kind).itemsize) for kind in file.dtypes)
-    except (RasterioError, TypeError):  # what is wrong with it is told where it is read
+    except (*UNREADABLE, TypeError):  # what is wrong with it is told where it is read
         return 0
     vectors = 2 * width * pixels // patch**2
     return WRITING + min(read, CACHE) + min(int(COPIES * vectors), 2 * CACHE)

@@ -14,13 +14,19 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from foundation.domains.geospatial.bands import Layer, Match, match, needed
 from foundation.domains.geospatial.intake import STARTER, Intake
 from foundation.domains.geospatial.orientation import Turn, turn, upright
-from foundation.domains.geospatial.sources import Source, bands_of, files_of, short, wavelength
+from foundation.domains.geospatial.sources import (
+    UNREADABLE,
+    Source,
+    bands_of,
+    files_of,
+    short,
+    wavelength,
+)
 from foundation.domains.geospatial.warping import Grid, clouds, lies_on, warped
 from foundation.errors import RequestError
 
@@ -184,7 +190,7 @@ class Raster:
                     file.read(numbers, window=window, out=pixels)
                 else:
                     pixels[found] = file.read(numbers, window=window, out_dtype="float32")
-            except RasterioError as error:
+            except UNREADABLE as error:
                 raise RequestError(f"cannot be read: {short(error)}; is it cut off?") from error
         return pixels
 
@@ -251,7 +257,7 @@ def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         try:
             raster = Raster(bands_of(files), question, stack, intake)
-        except RasterioError as error:
+        except UNREADABLE as error:
             raise RequestError(f"cannot be read: {short(error)}") from error
         raster.gdal = f"GDAL {rasterio.__gdal_version__}, GDAL_CACHEMAX={cache}"
         raster.gdal += f", GDAL_NUM_THREADS={THREADS}"

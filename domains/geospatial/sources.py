@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 
 from foundation.errors import InputError, RequestError
 
+UNREADABLE = (RasterioError, CPLE_BaseError)
+"""What rasterio raises of a file: its own errors, and of some properties GDAL's as they are."""
 _OPENING = threading.Lock()  # the filters of warnings are the process's, not the thread's
 NAMED = {
     ColorInterp.red: "red",
@@ -41,7 +44,7 @@ def files_of(raster: str, stack: ExitStack) -> list[Any]:
     """The open files of a raster, which the stack closes; several lie on one grid."""
     try:
         files = [stack.enter_context(plainly_opened(each)) for each in _addresses(raster)]
-    except RasterioError as error:
+    except UNREADABLE as error:
         raise RequestError(f"cannot be opened as a raster: {short(error)}") from error
     files = [part for file in files for part in _subdatasets(file, stack)]
     return _alike(files, stack) if len(files) > 1 else files

@@ -9,10 +9,9 @@ from typing import Any
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from foundation.domains.geospatial.sources import Source, plainly_opened, short
+from foundation.domains.geospatial.sources import UNREADABLE, Source, plainly_opened, short
 from foundation.errors import RequestError
 
 
@@ -53,7 +52,7 @@ def warped(
                 elif resolution is not None:
                     settings |= _target(file, resolution)
                 made[id(file)] = stack.enter_context(WarpedVRT(file, **settings))
-            except RasterioError as error:
+            except UNREADABLE as error:
                 raise RequestError(f"cannot be brought north-up: {short(error)}") from error
     return [
         Source(made[id(s.file)], s.number, s.name, s.nodata, s.masked or s.nodata is None)
@@ -89,5 +88,5 @@ def clouds(address: str, file: Any, stack: ExitStack) -> Any:
             return mask
         grid = {k: getattr(file, k) for k in ("crs", "transform", "width", "height")}
         return stack.enter_context(WarpedVRT(mask, resampling=Resampling.nearest, **grid))
-    except RasterioError as error:
+    except UNREADABLE as error:
         raise RequestError(f"has no clouds at {Path(address).name}: {short(error)}") from error

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 from safetensors.numpy import save_file
 
 from foundation import registry
 from foundation.cli import main
 from foundation.domains.geospatial import files as geospatial
+from foundation.domains.geospatial.reading import Question, opened
 from foundation.domains.image import pictures
 from foundation.domains.image.metadata import read_request
 from foundation.errors import InputError, RequestError, RunFolderError, SourceError
@@ -120,3 +122,18 @@ def test_a_zip_that_python_cannot_read(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(SourceError):
         resolve(str(tmp_path))
+
+
+def test_a_raster_whose_tags_gdal_will_not_read(tmp_path: Path) -> None:
+    """GDAL's own error came through rasterio, of a property that is not often asked."""
+    path = tmp_path / "a.tif"
+    settings = {"width": 20, "height": 24, "count": 3, "dtype": "uint8"}
+    settings["transform"] = rasterio.transform.from_origin(0, 240, 10, 10)
+    with rasterio.open(path, "w", **settings) as file:
+        file.write(np.ones((3, 24, 20), np.uint8))
+    found = bytearray(path.read_bytes())
+    rows = found.index(struct.pack("<HH", 278, 3))  # how many rows a strip has
+    found[rows : rows + 8] = b"\xff" * 8
+    path.write_bytes(found)
+    with pytest.raises(RequestError, match="cannot be read: "), opened(Question(str(path))):
+        pass
