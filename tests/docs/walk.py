@@ -252,7 +252,8 @@ def main() -> int:
                         printed = run(block, folder)
                     elif block.language == "bash":
                         composed(block)
-                    state = "ran" if wanted else "composed"
+                    ran = wanted and any(printed is not None for _, printed in done)
+                    state = "ran" if ran else "composed"
                 except Exception as error:
                     failed, state = failed + 1, f"FAILED: {error}"
                 seconds = time.perf_counter() - began
