@@ -42,9 +42,12 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         return
     if columns:
         raise InputError("task.columns is for tables: source files have none")
+    root = path if path.is_dir() else path.parent
     for file in files:
         text = file.read_bytes()[: tables.LONGEST].decode("utf-8", "replace")
-        row: dict[str, Any] = {"text": text, "completion": None, "path": str(file)}
+        # Told from the data on, so that where the data lies does not change what is held out.
+        place = file.relative_to(root).as_posix()
+        row: dict[str, Any] = {"text": text, "completion": None, "path": place}
         error = "an empty file" if not text.strip() else check(row)
         yield {**row, "error": f"{file.name}: {error}" if error else None}
 

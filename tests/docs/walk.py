@@ -75,21 +75,26 @@ def commands(text: str) -> Iterator[str]:
             yield bare
 
 
-def run(block: Block, folder: Path) -> str:
-    """What a block prints; AssertionError where it fails or prints something else than is shown."""
-    printed = ""
+def run(block: Block, folder: Path) -> list[tuple[str, str | None]]:
+    """Commands and what they print; AssertionError where one fails or prints not what is shown.
+
+    One whose model is not at hand is composed, and prints None.
+    """
+    done: list[tuple[str, str | None]] = []
     for script in commands(block.text) if block.language == "bash" else [block.text]:
         if block.language == "bash" and not _can_be_had(script):
             compose(script)
+            done.append((script, None))
         else:
-            printed += _run_one(block, script, folder)
+            done.append((script, _run_one(block, script, folder)))
     if block.shown is not None:
+        printed = "".join(text or "" for _, text in done)
         check = doctest.OutputChecker()
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         assert check.check_output(block.shown, printed, flags), (
             f"line {block.line} shows\n{block.shown}\nbut prints\n{printed}"
         )
-    return printed
+    return done
 
 
 def _run_one(block: Block, script: str, folder: Path) -> str:
@@ -226,6 +231,14 @@ def _texts(count: int) -> str:
     return "\n".join(rows) + "\n"
 
 
+def _show(done: list[tuple[str, str | None]], lines: int, folder: str) -> None:
+    """The commands of a block and the last lines of what each printed."""
+    for script, printed in done:
+        print(f"  {'composed:' if printed is None else '$'} {script.splitlines()[0]}")
+        for text in (printed or "").replace(folder, "FOLDER").splitlines()[-lines:]:
+            print(f"    {text}", flush=True)
+
+
 def main() -> int:
     """Walk the pages named; the exit code is the number of blocks that failed."""
     import tempfile
@@ -233,7 +246,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pages", nargs="+", help="<page>, or <page>:<line> of a block")
     parser.add_argument("--slow", action="store_true", help="run those marked slow, too")
-    parser.add_argument("--lines", type=int, default=0, help="shown of what each prints")
+    parser.add_argument("--lines", type=int, default=0, help="shown of what each command prints")
     asked = parser.parse_args()
     failed = 0
     for named in asked.pages:
@@ -246,10 +259,10 @@ def main() -> int:
                 if line and block.line != int(line):
                     continue
                 wanted = block.how == "quick" or (asked.slow and block.how == "slow")
-                began, printed = time.perf_counter(), ""
+                began, done = time.perf_counter(), list[tuple[str, str | None]]()
                 try:
                     if wanted:
-                        printed = run(block, folder)
+                        done = run(block, folder)
                     elif block.language == "bash":
                         composed(block)
                     ran = wanted and any(printed is not None for _, printed in done)
@@ -258,9 +271,8 @@ def main() -> int:
                     failed, state = failed + 1, f"FAILED: {error}"
                 seconds = time.perf_counter() - began
                 print(f"{page}:{block.line}: {block.how}, {state}, {seconds:.1f} s", flush=True)
-                shown = printed.replace(name, "FOLDER").splitlines() if asked.lines else []
-                for text in shown[-asked.lines :]:
-                    print(f"    {text}", flush=True)
+                if asked.lines:
+                    _show(done, asked.lines, name)
     return failed
 
 

@@ -50,3 +50,16 @@ def test_rows_of_one_file_are_one_group_and_near_copies_are_found() -> None:
     same, near = tuning.LIKENESSES
     assert same.look(one) == same.look(other)
     assert near.alike(near.look(one), near.look(other)) >= near.least
+
+
+def test_where_sources_lie_does_not_change_how_they_are_grouped() -> None:
+    for place in (Path("here"), Path("there/deeper")):
+        (place / "part").mkdir(parents=True)
+        for name in ("one.py", "part/one.py"):
+            (place / name).write_text("x = 1\n")
+    here, there = (
+        [tuning.group(row) for row in tuning.read(place, {})]
+        for place in (Path("here"), Path("there/deeper"))
+    )
+    assert here == there == ["one.py", "part/one.py"]
+    assert [tuning.group(row) for row in tuning.read(Path("here/one.py"), {})] == ["one.py"]
