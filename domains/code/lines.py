@@ -51,6 +51,8 @@ class Line:
 
 def logical_lines(text: str) -> Iterator[Line]:
     """Each line that holds code; the last may be unfinished, inside a bracket or a string."""
+    # The tokenizers of Python 3.12 and later end lines at the one, and break down at the other.
+    text = text.translate({ord("\r"): " ", 0: " "})
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     tokens: list[tokenize.TokenInfo] = []
 

@@ -110,14 +110,16 @@ def _alike(files: list[Any], stack: ExitStack) -> list[Any]:
 
 
 def _layers(file: Any, alone: bool) -> Iterator[Source]:
-    for number in range(1, file.count + 1):
-        kind = file.colorinterp[number - 1]
+    # Each is asked of all bands at once: a broken header may tell of 65,535.
+    told = zip(
+        file.colorinterp, file.mask_flag_enums, file.nodatavals, file.descriptions, strict=True
+    )
+    for number, (kind, flags, nodata, description) in enumerate(told, 1):
         if kind == ColorInterp.alpha:
             continue
-        flags = file.mask_flag_enums[number - 1]
         masked = MaskFlags.per_dataset in flags
-        nodata = None if masked else file.nodatavals[number - 1]
-        name = file.descriptions[number - 1] or NAMED.get(kind)
+        nodata = None if masked else nodata
+        name = description or NAMED.get(kind)
         if alone and (not name or re.fullmatch(r"band[ _]?1", name, re.IGNORECASE)):
             name = band_in(file.name)
         yield Source(file, number, name, None if nodata is None else float(nodata), masked)

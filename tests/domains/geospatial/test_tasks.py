@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,8 @@ def test_polygons_of_a_geopackage_label_the_patches_inside_them(
         path, shapely.to_wkb(ground), [np.array(["w", "e", "w", "e"], object)], ["name"],
         geometry_type="Polygon", crs="EPSG:32633",
     )  # fmt: skip
-    assert sqlite3.connect(path).execute("select count(*) from labels").fetchone() == (4,)
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("select count(*) from labels").fetchone() == (4,)
     (row,) = _run(model, "probe", tmp_path / "run", input=halves, labels=str(path), block=800.0)
     assert row["labelled"] == 2 * (10 * 20 + 10 * 10)
     assert row["accuracy"] > 0.95
