@@ -24,7 +24,7 @@ LAUNCHED = [
 
 def test_it_ends_with_its_code_before_python_does() -> None:
     ended = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout) == (3, "done"), ended.stderr
+    assert (ended.returncode, ended.stdout[-4:]) == (3, "done"), ended.stderr  # gloo may speak
 
 
 def test_a_process_of_no_group_goes_on() -> None:
