@@ -125,15 +125,17 @@ def test_a_zip_that_python_cannot_read(data: bytes, tmp_path: Path) -> None:
 
 
 def test_a_raster_whose_tags_gdal_will_not_read(tmp_path: Path) -> None:
-    """GDAL's own error came through rasterio, of a property that is not often asked."""
+    """GDAL's own error came through rasterio, of a property asked again where pixels are warped."""
     path = tmp_path / "a.tif"
-    with rasterio.open(path, "w", width=20, height=24, count=3, dtype="uint8", **_PLACE) as file:
+    settings = {"width": 20, "height": 24, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    with rasterio.open(path, "w", **settings, **_PLACE) as file:
         file.write(np.ones((3, 24, 20), np.uint8))
     found = bytearray(path.read_bytes())
     rows = found.index(struct.pack("<HH", 278, 3))  # how many rows a strip has
     found[rows : rows + 8] = b"\xff" * 8
     path.write_bytes(found)
-    with pytest.raises(RequestError), opened(Question(str(path))):
+    asked = Question(str(path), resolution=20)
+    with pytest.raises(RequestError, match="cannot be read: TIFFFetchNormalTag"), opened(asked):
         pass
 
 
