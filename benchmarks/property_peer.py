@@ -19,8 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.interval import interval
-from benchmarks.quality.adapt import SETS, drawn
+from benchmarks.quality.adapt import SETS, drawn, mean_of
 from benchmarks.record import RESULTS, save
 
 OURS = ("fingerprints", "head")
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draws = [_draw(name, draw, given) for draw in range(given.draws)]
         sets[name] = {
             way: {
-                "accuracy": _told([each[way]["accuracy"] for each in draws]),
+                "accuracy": mean_of([each[way]["accuracy"] for each in draws]),
                 "seconds": [each[way]["seconds"] for each in draws],
             }
             for way in draws[0]
@@ -57,11 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         save("property_peer", {"draws": given.draws, "test": given.test, "sets": sets}, given.out)
     )
     return 0
-
-
-def _told(values: Sequence[float]) -> dict[str, float]:
-    found = interval(values)
-    return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
 def _draw(name: str, draw: int, given: argparse.Namespace) -> dict[str, Any]:

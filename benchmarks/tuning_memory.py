@@ -17,16 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cgroup import memory_limit
 from benchmarks.record import RESULTS, save
 
 LONG = 2_000
 TIMES = (0.1, 10)
-OLD, NEW = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _limited(data_mib: int, limit_mib: int) -> dict[str, Any]:
     """What a process says of its training on so much data under so much memory."""
     words = [sys.executable, "-m", "benchmarks.tuning_memory", "--one", str(data_mib)]
-    with _cgroup(limit_mib) as group:
+    with memory_limit(limit_mib) as group:
 
         def enter() -> None:
             (group / "cgroup.procs").write_text(str(os.getpid()))
@@ -65,19 +64,6 @@ def _limited(data_mib: int, limit_mib: int) -> dict[str, Any]:
         done = subprocess.run(words, check=True, stdout=subprocess.PIPE, preexec_fn=enter)
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said
-
-
-@contextmanager
-def _cgroup(limit_mib: int) -> Iterator[Path]:
-    """A group of processes that the kernel lets have so much memory, files among it."""
-    limit = "memory.limit_in_bytes" if OLD.is_dir() else "memory.max"
-    folder = (OLD if OLD.is_dir() else NEW) / f"tuning-{os.getpid()}"
-    folder.mkdir()
-    try:
-        (folder / limit).write_text(str(limit_mib * 2**20))
-        yield folder
-    finally:
-        folder.rmdir()
 
 
 def _one(data_mib: int) -> dict[str, float]:

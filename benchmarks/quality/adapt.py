@@ -149,10 +149,10 @@ def _report(given: argparse.Namespace) -> None:
         sets[name] = {
             "model": SETS[name][0],
             "draws": draws,
-            "accuracy": {way: _mean(values) for way, values in ways.items()},
-            "recommended": _mean(picked),
-            "points_behind_the_best_of_each_draw": _mean(behind),
-            "points_behind_the_best_way_over_all_draws": _mean(
+            "accuracy": {way: mean_of(values) for way, values in ways.items()},
+            "recommended": mean_of(picked),
+            "points_behind_the_best_of_each_draw": mean_of(behind),
+            "points_behind_the_best_way_over_all_draws": mean_of(
                 [100 * (a - b) for a, b in zip(ways[fixed], picked, strict=True)]
             ),
         }
@@ -171,7 +171,8 @@ def _report(given: argparse.Namespace) -> None:
               f"{each['recommended']['mean']:.3f}, {gap['mean']:.2f} points behind")  # fmt: skip
 
 
-def _mean(values: Sequence[float]) -> dict[str, float]:
+def mean_of(values: Sequence[float]) -> dict[str, float]:
+    """A mean and its interval, which one value alone does not have."""
     if len(values) < 2:
         return {"mean": values[0], "low": float("nan"), "high": float("nan")}
     found = interval(values)

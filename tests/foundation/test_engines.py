@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import foundation as fm
+from benchmarks.cgroup import memory_limit
 from benchmarks.engine_kills import BETWEEN
 from foundation.errors import FoundationError, InputError
 from foundation.model import Model
@@ -336,19 +338,13 @@ def test_a_second_run_on_a_folder_is_told_who_holds_it(start: Start, toy: Path) 
 @pytest.fixture
 def cgroup(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A group of processes that the kernel lets have 256 MiB."""
-    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    limit = "memory.limit_in_bytes" if old.is_dir() else "memory.max"
-    folder = (old if old.is_dir() else new) / f"words-{os.getpid()}"
-    try:
-        folder.mkdir()
-        (folder / limit).write_text(str(256 * 2**20))
-    except OSError as error:
-        if folder.is_dir():
-            folder.rmdir()
-        pytest.skip(f"no memory cgroup can be made here: {error.strerror}")
-    monkeypatch.setenv("WORD_CGROUP", str(folder))
-    yield folder
-    folder.rmdir()
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(memory_limit(256))
+        except OSError as error:
+            pytest.skip(f"no memory cgroup can be made here: {error.strerror}")
+        monkeypatch.setenv("WORD_CGROUP", str(folder))
+        yield folder
 
 
 def test_a_worker_killed_for_want_of_memory_is_replaced_and_the_culprit_named(
