@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
+from foundation.decoding.script import cut
+
 
 def certain(text: str, stop: Sequence[str]) -> str:
     """What of an unfinished text will stay: no cut character, no beginning of a stop text."""
     text = text.rstrip("\ufffd")
-    for word in stop:
-        place = text.find(word)
-        if place >= 0:
-            text = text[:place]
+    found = cut(text, stop)
+    if found != text:  # it ends here: nothing may begin behind it
+        return found
     held = (n for word in stop for n in range(1, len(word)) if text.endswith(word[:n]))
     return text[: len(text) - max(held, default=0)]
 

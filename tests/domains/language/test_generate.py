@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from foundation.adapter import Output
@@ -134,6 +134,7 @@ def test_shown_texts_come_one_after_another(
     assert capsys.readouterr().out == "".join(f"{output.value}\n" for output in outputs)
 
 
+@example("aab", ["ab"])
 @given(st.text("ab\ufffdstop", max_size=12), st.lists(st.sampled_from(["stop", "ab", "s"])))
 def test_what_is_told_early_is_never_taken_back(text: str, stop: list[str]) -> None:
     told = ""
