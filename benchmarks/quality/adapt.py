@@ -287,10 +287,10 @@ def _data() -> Path:
 
 
 TEXT = ("words", "head", "lora")
-MOLECULE = ("fingerprints", "head", "full")
+MOLECULE = ("fingerprints", "descriptors", "head", "full")
 CHIP = ("statistics", "head", "lora")
-CODE = ("untuned", "lora", "full")
-RECIPES = {"code": {"batch": 4, "options": {"length": 64}}}
+CODE = ("untuned", "lora")
+RECIPES = {"code": {"batch": 4, "steps": 30, "options": {"length": 64}}}
 """What a processor of one thread has time for."""
 FARMED = ("AnnualCrop", "HerbaceousVegetation", "Pasture", "PermanentCrop")
 SETS: dict[str, tuple[str, Sequence[str], Callable[[], Loaded], int]] = {

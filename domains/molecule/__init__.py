@@ -78,7 +78,10 @@ DOMAIN = Domain(
         methods=("head", "full", "pretrain"),
         group=f"{_HERE}.tuning:scaffold",
         likenesses=f"{_HERE}.tuning:LIKENESSES",
-        baselines={"fingerprints": f"{_HERE}.tuning:fingerprints"},
+        baselines={
+            "fingerprints": f"{_HERE}.tuning:fingerprints",
+            "descriptors": f"{_HERE}.tuning:descriptors",
+        },
         recipes={
             "full": {"batch": 64, "rate": 0.0005},
             "pretrain": {"batch": 256, "rate": 0.004, "warmup": 200, "augment": 0.1},

@@ -164,6 +164,36 @@ def fingerprints(
     return told(_bits(rows), _bits(asked), rows, labels)
 
 
+def descriptors(
+    model: Any,
+    rows: Sequence[Mapping[str, Any]],
+    asked: Sequence[Mapping[str, Any]],
+    labels: Sequence[str],
+) -> Any:
+    """Ridge or logistic regression on RDKit's two-dimensional descriptors and bends of them."""
+    from foundation.tuning.plain import bent, told
+
+    return told(*bent(_described(rows), _described(asked)), rows, labels)
+
+
+def _described(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """[rows, descriptors], those of many sizes as logarithms.
+
+    Without counts of named fragments, which few molecules have, and without QED, a score of them.
+    """
+    import numpy as np
+    from rdkit import Chem
+    from rdkit.Chem.Descriptors import descList
+
+    asked = [tell for name, tell in descList if not name.startswith("fr_") and name != "qed"]
+    found = [
+        [tell(molecule) for tell in asked]
+        for molecule in (Chem.MolFromSmiles(row["smiles"]) for row in rows)
+    ]
+    plain = np.nan_to_num(np.array(found, np.float64))
+    return np.sign(plain) * np.log1p(np.abs(plain))
+
+
 def _bits(rows: Sequence[Mapping[str, Any]]) -> Any:
     import numpy as np
     from rdkit import Chem

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 PENALTIES = (1e-3, 1e-2, 1e-1)
 STEPS = 60
+WAVES = 1024
+FURTHEST = 4.0
 
 
 def told(
@@ -38,6 +40,28 @@ def told(
     ]
     best = PENALTIES[int(np.argmin(found))]
     return fit(features, targets, asked, len(labels), best)
+
+
+def bent(features: Any, asked: Any) -> tuple[Any, Any]:
+    """Both with random Fourier features beside them, so that a regression on them can bend.
+
+    features [rows, units], asked [others, units] -> [rows, units + WAVES], [others, units + WAVES].
+    The kernel is a Gaussian whose width is the usual distance of two rows (Rahimi and Recht 2007);
+    a unit counts as no further than FURTHEST spreads from the middle of `features`.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    middle, spread = features.mean(0), features.std(0)
+    scale = np.where(spread > 0, spread, 1)
+    waves = random.normal(size=(features.shape[1], WAVES)) / np.sqrt(features.shape[1])
+    phases = random.uniform(0, 2 * np.pi, WAVES)
+
+    def beside(given: Any) -> Any:
+        near = np.clip((given - middle) / scale, -FURTHEST, FURTHEST)
+        return np.concatenate([near, np.cos(near @ waves + phases)], axis=1).astype(np.float32)
+
+    return beside(features), beside(asked)
 
 
 def _loss(given: Any, targets: Any) -> float:

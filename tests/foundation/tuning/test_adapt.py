@@ -41,7 +41,7 @@ def test_the_best_way_is_told_with_what_it_costs_and_its_model_answers(
     assert "recommended: foundation model=molecule/starter" in said
     with Path("out/adapt.csv").open() as file:
         rows = {row["way"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {"fingerprints", "head", "full"}
+    assert set(rows) == {"fingerprints", "descriptors", "head", "full"}
     for row in rows.values():
         assert float(row["low"]) <= float(row["score"]) <= float(row["high"])
         assert float(row["seconds"]) > 0
@@ -49,7 +49,7 @@ def test_the_best_way_is_told_with_what_it_costs_and_its_model_answers(
     best = max(record["metrics"].values())
     assert record["ways"][0]["score"] == best
     assert record["counts"] == {"rows": 40, "refused": 1}
-    if record["ways"][0]["way"] != "fingerprints":
+    if record["ways"][0]["way"] in ("head", "full"):
         asked = ["model.path=out/model", "task=classify", 'task.smiles=["CCCCO"]']
         assert main([*asked, "hydra.run.dir=asked"]) == 0
     assert adapt(starter, "hydra.run.dir=out") == 0
