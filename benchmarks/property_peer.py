@@ -4,9 +4,9 @@
 
 The draws are those of benchmarks.quality.adapt: molecules above or below the median of a property,
 scaffolds of the test in no training row. Ours are fingerprints, descriptors and the starter's head,
-each with a penalty or a recipe of its own; the peer is its graph network as it comes (at most 500 epochs), and
-with Morgan and MACCS fingerprints beside the graph. Seconds are those of a fit (ours with the
-answers), each side alone in its turn.
+each with a penalty or a recipe of its own; the peer is its graph network as it comes (at most 500
+epochs), and with Morgan and MACCS fingerprints beside the graph. Seconds are those of a fit (ours
+with the answers), each side alone in its turn.
 """
 
 import argparse
