@@ -77,6 +77,8 @@ FAMILIES = (
 )
 FILES = ("<|file_sep|>", "<file_sep>", "<filename>")
 """Markers that stand before a file's path, where a vocabulary has one."""
+WIDEST = 16
+"""Characters of a token of code, at most but for long blanks."""
 OVER = (
     *FILES,
     "<|file_separator|>",
@@ -120,14 +122,25 @@ class Infilling:
         known = self._script.vocabulary
         return next((known[token] for token in FILES if token in known), None)
 
-    def prompt(self, prefix: str, suffix: str) -> list[int]:
-        """The tokens that a model goes on from with what is missing; only where `template` is."""
+    def prompt(self, prefix: str, suffix: str, room: int | None = None) -> list[int]:
+        """The tokens that a model goes on from with what is missing; only where `template` is.
+
+        room: at most so many, those farthest from the hole left off: half for the suffix, and what
+        the prefix does not need.
+        """
+        if room is not None:  # what is too far away is not even cut into tokens
+            prefix, suffix = prefix[-WIDEST * room :], suffix[: WIDEST * room]
+        before, after = self._script.words(prefix), self._script.within(suffix)
+        if room is not None:
+            left = max(0, room - len(self.prompt("", "")))
+            after = after[: max(left // 2, left - len(before))]
+            before = before[max(0, len(before) + len(after) - left) :]
         tokens: list[int] = []
         for piece in self.template or ():
             if piece == PREFIX:
-                tokens += self._script.words(prefix)
+                tokens += before
             elif piece == SUFFIX:
-                tokens += self._script.within(suffix)
+                tokens += after
             elif piece.strip():
                 tokens.append(self._script.vocabulary[piece])
             else:

@@ -1,22 +1,34 @@
-"""Code as the trainer sees it: completions of what stands before them, or whole files."""
+"""Code as the trainer sees it: completions, what is missing between two parts, or whole files."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation.adapter import Start, Tunable
 from foundation.domains.code.languages import LANGUAGES
+from foundation.domains.code.markers import Infilling
 from foundation.errors import InputError
+from foundation.spec import ModelSpec
 from foundation.tuning import causal
 from foundation.tuning.data import records
 from foundation.tuning.leakage import Likeness
 from foundation.tuning.minhash import NEAR, bands, likeness, signature
 
+if TYPE_CHECKING:
+    from foundation.decoding.script import Script
+
 FIELDS = {
     "text": ("prefix", "prompt", "text", "code"),
     "completion": ("completion", "middle", "canonical_solution"),
     "path": ("path", "file"),
+    "suffix": ("suffix",),
 }
+SPAN = 512
+"""Characters of the longest hole that is cut at random."""
+SHOWN = 40
+"""Characters of a suffix in an error."""
 
 
 def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -30,9 +42,8 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         if "\ufffd" in row["text"]:
             return "not text in UTF-8"
         completed = row["completion"] is not None if completed is None else completed
-        if completed and not (row["completion"] or "").strip():
-            return "no completion"
-        return None
+        wanted = completed or row["suffix"] is not None
+        return "no completion" if wanted and not (row["completion"] or "").strip() else None
 
     files = sorted(p for p in path.rglob("*") if p.suffix in LANGUAGES) if path.is_dir() else []
     if path.suffix in LANGUAGES:
@@ -47,7 +58,7 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         text = file.read_bytes()[: tables.LONGEST].decode("utf-8", "replace")
         # Told from the data on, so that where the data lies does not change what is held out.
         place = file.relative_to(root).as_posix()
-        row: dict[str, Any] = {"text": text, "completion": None, "path": place}
+        row: dict[str, Any] = {"text": text, "completion": None, "path": place, "suffix": None}
         error = "an empty file" if not text.strip() else check(row)
         yield {**row, "error": f"{file.name}: {error}" if error else None}
 
@@ -58,7 +69,7 @@ def group(row: Mapping[str, Any]) -> str:
 
 
 def _whole(row: Mapping[str, Any]) -> str:
-    return f"{row['text']}{row.get('completion') or ''}"
+    return f"{row['text']}{row.get('completion') or ''}{row.get('suffix') or ''}"
 
 
 LIKENESSES = (
@@ -71,9 +82,58 @@ def begin(start: Start) -> Tunable:
     """A causal model on code as it stands, without a chat template."""
     if start.method == "head":
         raise InputError("task.method=head is for labels: use task.method=lora or full")
-    return merge(start)
+    trained = merge(start)
+    first = next((row for row in start.rows if row.get("suffix") is not None), None)
+    if first is not None:  # refused before the training, not in its middle
+        _prompt(start.spec, trained.script, first, trained.length)
+    return trained
 
 
-def merge(start: Start) -> Tunable:
+def merge(start: Start) -> causal.CausalTraining:
     """A model whose LoRA weights are merged as it is read."""
-    return causal.begin(start, lambda script, text: script.tokens(text))
+    return causal.begin(start, partial(_prompt, start.spec), holed)
+
+
+def holed(row: Mapping[str, Any], numbers: Sequence[float]) -> Mapping[str, Any]:
+    """A whole file with a hole: half a time a line, with its margin and newline or without, else
+    at most SPAN characters anywhere.
+
+    Its prompt is in the model's own order, and all of it is learnt, as in Bavarian et al.,
+    "Efficient Training of Language Models to Fill in the Middle" (2022). numbers: 3 in [0, 1).
+    Rows with a completion are left as they are.
+    """
+    text = row["text"]
+    if row.get("completion") is not None or not text.strip():
+        return row
+    kind, where, far = numbers
+    if kind < 0.5:
+        lines = [line for line in re.finditer(r"[^\n]+\n?", text) if not line[0].isspace()]
+        line = lines[int(where * len(lines))]
+        first, last = line.span()
+        if far < 0.5:
+            first, last = last - len(line[0].lstrip()), first + len(line[0].rstrip())
+    else:
+        first = int(where * len(text))
+        last = first + 1 + int(far * min(SPAN, len(text) - first))
+    parts = {"text": text[:first], "completion": text[first:last], "suffix": text[last:]}
+    return {**row, **parts, "whole": True}
+
+
+def _prompt(spec: ModelSpec, script: "Script", row: Mapping[str, Any], room: int) -> list[int]:
+    """What stands before a completion, and in the model's own template what stands behind it."""
+    if row.get("suffix") is None:
+        return script.tokens(row["text"])[-room:]
+    infilling = Infilling(script, spec.options.get("infill"))
+    if infilling.template is None:
+        raise InputError(
+            f"{spec.name} cannot be tuned on a suffix ({_shown(row['suffix'])}): its vocabulary "
+            "has no markers for a hole; name them in model.options.infill, or leave out the "
+            "column suffix and recipe.augment"
+        )
+    begun = script.tokens("")
+    return [*begun, *infilling.prompt(row["text"], row["suffix"], room - len(begun))]
+
+
+def _shown(text: str) -> str:
+    line = " ".join(text.split())
+    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}...")

@@ -17,6 +17,7 @@ from foundation.tuning.told import Row, Told
 if TYPE_CHECKING:
     import torch
 
+    from foundation.decoding.script import Script
     from foundation.domains.language.tuned import Tuned
 
 FIELDS = {
@@ -85,7 +86,12 @@ def begin(start: Start) -> Tunable:
         raise InputError("task.method=head needs labels: give a column label, or use lora or full")
     from foundation.tuning import causal
 
-    return causal.begin(start, lambda script, text: script.prompt(text, None, None))
+    return causal.begin(start, _prompt)
+
+
+def _prompt(script: "Script", row: Mapping[str, Any], room: int) -> list[int]:
+    """A text as its model is asked, the end of it where there is no room for more."""
+    return script.prompt(row["text"], None, None)[-room:]
 
 
 def merge(start: Start) -> Tunable:
@@ -95,7 +101,7 @@ def merge(start: Start) -> Tunable:
 
     if holds_tuned(start.spec, start.folder):
         return LabelledText(start)
-    return causal.begin(start, lambda script, text: script.prompt(text, None, None))
+    return causal.begin(start, _prompt)
 
 
 class LabelledText(Told):

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 LENGTH = 256
 IGNORED = -100
 
-Prompt = Callable[[Any, str], list[int]]
+Row = Mapping[str, Any]
+Prompt = Callable[[Any, Row, int], list[int]]
+"""The tokens of a row that its completion goes on from, at most so many."""
+Vary = Callable[[Row, Sequence[float]], Row]
+"""A row made anew by three random numbers in [0, 1), where the recipe augments it; with `whole` its
+text is learnt beside its completion."""
 
 
 class CausalTraining:
@@ -27,8 +32,11 @@ class CausalTraining:
     longer one each pass sees a window drawn at random.
     """
 
-    def __init__(self, model: Any, script: "Script", start: Start, prompt: Prompt) -> None:
-        self.model, self.script, self.start, self._prompt = model.train(), script, start, prompt
+    def __init__(
+        self, model: Any, script: "Script", start: Start, prompt: Prompt, vary: Vary | None = None
+    ) -> None:
+        self.model, self.script, self.start = model.train(), script, start
+        self._prompt, self._vary = prompt, vary
         self.adapted: Any = None
         wanted = int(start.options.get("length", LENGTH))
         self.length = min(wanted, script.window)
@@ -48,16 +56,23 @@ class CausalTraining:
         self.model.enable_input_require_grads()
         self.model.gradient_checkpointing_enable({"use_reentrant": False})
 
-    def size(self, row: Mapping[str, Any]) -> int:
+    def size(self, row: Row) -> int:
         """Characters, of which long rows have no more than a window's."""
-        return min(len(row["text"]) + len(row.get("completion") or ""), 6 * self.length)
+        characters = sum(len(value) for value in row.values() if isinstance(value, str))
+        return min(characters, 6 * self.length)
 
     def collate(
-        self, rows: Sequence[Mapping[str, Any]], draws: Draws, augment: float
+        self, rows: Sequence[Row], draws: Draws, augment: float
     ) -> "dict[str, torch.Tensor]":
         """Tokens and targets [rows, longest]; padding and prompts are no targets."""
         import torch
 
+        if augment and self._vary is not None:
+            chances = draws.uniform(1, (4,)).tolist()
+            rows = [
+                self._vary(row, numbers[1:]) if numbers[0] < augment else row
+                for row, numbers in zip(rows, chances, strict=True)
+            ]
         where = draws.uniform(0).tolist()
         pairs = [self._tokens(row, at) for row, at in zip(rows, where, strict=True)]
         longest = max(len(tokens) for tokens, _ in pairs)
@@ -92,15 +107,14 @@ class CausalTraining:
                 self.model.save_pretrained(folder)
         self.script.save(folder)
 
-    def _tokens(self, row: Mapping[str, Any], where: float) -> tuple[list[int], int]:
+    def _tokens(self, row: Row, where: float) -> tuple[list[int], int]:
         """A row's tokens, and how many of them at the start are no targets."""
         completion = row.get("completion")
         if completion is None:
             return self._window(self.script.tokens(row["text"]), where), 1
-        before = self._prompt(self.script, row["text"])
         after = [*self.script.words(completion), self.script.end][: self.length - 1]
-        before = before[-(self.length - len(after)) :]
-        return [*before, *after], len(before)
+        before = self._prompt(self.script, row, self.length - len(after))
+        return [*before, *after][: self.length], 1 if row.get("whole") else len(before)
 
     def _window(self, tokens: list[int], where: float) -> list[int]:
         tokens = [*tokens, self.script.end]
@@ -108,7 +122,7 @@ class CausalTraining:
         return tokens[first : first + self.length]
 
 
-def begin(start: Start, prompt: Prompt) -> CausalTraining:
+def begin(start: Start, prompt: Prompt, vary: Vary | None = None) -> CausalTraining:
     """The model of a folder, with its LoRA weights merged in; of fresh weights to pretrain."""
     import torch
 
@@ -122,4 +136,4 @@ def begin(start: Start, prompt: Prompt) -> CausalTraining:
     else:
         model = read_model(folder, "AutoModelForCausalLM", torch.float32, start.spec.deltas)
     script = read_script(folder, model.config, model.generation_config)
-    return CausalTraining(model, script, start, prompt)
+    return CausalTraining(model, script, start, prompt, vary)
