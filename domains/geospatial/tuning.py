@@ -25,21 +25,26 @@ CELL = 1000.0
 """Metres (or a hundredth of a degree) of the ground squares that are never parted."""
 
 
+UNLABELLED = "no label: chips lie in folders named by class, or a table has the column label"
+
+
 def read(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Rows of a folder or zip of chips in folders named by class, or of a table.
 
-    A table has the columns `raster`, paths from the table's own folder, and `label`. `place` is
-    where a chip lies on the ground, for a georeferenced one.
+    A table has the columns `raster`, paths from the table's own folder, and `label`, which rows
+    lack that are only told. `place` is where a chip lies on the ground, for a georeferenced one.
     """
     from foundation.domains.geospatial import files
     from foundation.tuning.data import records
 
     first: tuple[float, ...] | None = None
+    labelled: bool | None = None
 
     def check(row: dict[str, Any]) -> str | None:
-        nonlocal first
-        if not (row["label"] or "").strip():
-            return "no label: chips lie in folders named by class, or a table has the column label"
+        nonlocal first, labelled
+        labelled = row["label"] is not None if labelled is None else labelled
+        if labelled and not (row["label"] or "").strip():
+            return UNLABELLED
         try:
             waves, row["place"] = _looked_at(row["raster"])
         except InputError as error:
@@ -152,6 +157,8 @@ def begin(start: Start) -> Tunable:
 
     if not str(start.spec.options.get("encoder", "spectral:")).endswith(("SpectralEncoder", ":")):
         raise InputError(f"{start.spec.name} cannot be tuned yet: geospatial/starter can")
+    if start.rows[0]["label"] is None:
+        raise InputError(UNLABELLED)
     return ToldChips(start, read_network(start.folder))
 
 

@@ -1,10 +1,12 @@
 """`task=adapt`: which way to adapt a model to a few rows is best, and the best one's model."""
 
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation import record, registry
 from foundation.commands import Job
@@ -17,10 +19,15 @@ from foundation.runs import Run
 from foundation.spec import ModelSpec, Tuning
 from foundation.tuning import outcome
 from foundation.tuning.comparing import UNTUNED, Comparison, Outcome
-from foundation.tuning.data import Wanted, gather
+from foundation.tuning.data import Data, Wanted, gather
 from foundation.tuning.prepare import Prepared, columns_of
+from foundation.tuning.rows import Rows
+from foundation.tuning.telling import Asked
 
-KNOWN = ("data", "columns", "methods", "minutes", "folds", "rank")
+if TYPE_CHECKING:
+    from foundation.tuning.trainer import Trainer
+
+KNOWN = ("data", "asked", "columns", "methods", "minutes", "folds", "rank")
 COST = ("head", "lora", "full")
 
 
@@ -39,6 +46,7 @@ def run(job: Job) -> str:
         began = time.monotonic()
         wanted = Wanted(str(given["data"]), None, given["columns"], 0.0, job.config["seed"])
         data = gather(tuning, wanted, job.folder / "data")
+        asked = _rows_asked(tuning, data, given, job.folder / "asked")
         job.remember()
         comparison = Comparison(
             model, tuning, data.rows, job.folder / "adapt", folds=given["folds"],
@@ -52,15 +60,18 @@ def run(job: Job) -> str:
         _write(found, job.folder / "adapt.csv")
         command = _command(job, spec, tuning, best.way, given)
         saved = best.way not in (UNTUNED, *tuning.baselines)
-        if saved:
-            _save(comparison, best, job.folder, spec, data.digests, data.refused, data.reasons)
+        trainer = _save(comparison, best, job.folder, spec, data) if saved else None
+        if asked:
+            tell = partial(_answers, comparison, best.way, trainer)
+            asked.write(tell, comparison.labels, job.folder / "answers.csv")
         print(table(found, _score(comparison)))
         print(f"recommended: {command}")
         seconds = time.monotonic() - began
         held.record(_record(job, found, command, len(data.rows), data.refused, seconds))
         held.discard_parts()
-        where = f"{job.folder / 'model'}" if saved else f"{job.folder / 'adapt.csv'}"
-        return f"{best.way} is best of {sum(e.score is not None for e in found)}: {where}"
+        kept = "model" if saved else "answers.csv" if asked else "adapt.csv"
+        tried = sum(each.score is not None for each in found)
+        return f"{best.way} is best of {tried}: {job.folder / kept}"
     finally:
         model.close()
         held.close()
@@ -96,6 +107,22 @@ def _possible(comparison: Comparison) -> list[str]:
     if comparison.goal:
         return [*comparison.tuning.baselines, *methods]
     return [UNTUNED, *(way for way in methods if way != "head")]
+
+
+def _rows_asked(tuning: Tuning, data: Data, given: Mapping[str, Any], folder: Path) -> Asked | None:
+    """The rows of task.asked, read before anything is tried: what is wrong is told early."""
+    if given.get("asked") is None:
+        return None
+    if not any(data.rows[0].get(kind) for kind in ("label", "value")):
+        raise InputError("task.asked needs rows with a label or a value in task.data to learn from")
+    return Asked(tuning, str(given["asked"]), given["columns"], folder)
+
+
+def _answers(comparison: Comparison, way: str, trainer: "Trainer | None", rows: Rows) -> Any:
+    if trainer is not None:
+        return comparison.said(trainer, rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        return comparison.answers(way, comparison.data, rows, Path(scratch))
 
 
 def _score(comparison: Comparison) -> str:
@@ -140,7 +167,8 @@ def _command(job: Job, spec: ModelSpec, tuning: Tuning, way: str, given: Mapping
     if way == UNTUNED:
         return " ".join(words)
     if way not in COST:
-        again = f"task=adapt task.methods=[{way}] task.data={{data}}"
+        asked = given["asked"] or "<rows to be told>"
+        again = f"task=adapt task.methods=[{way}] task.data={{data}} task.asked={asked}"
         return " ".join([*words, tuning.commands.get(way, again).format(data=given["data"])])
     words += ["task=tune", f"task.method={way}", f"task.data={given['data']}"]
     if columns:
@@ -149,29 +177,24 @@ def _command(job: Job, spec: ModelSpec, tuning: Tuning, way: str, given: Mapping
 
 
 def _save(
-    comparison: Comparison,
-    best: Outcome,
-    folder: Path,
-    spec: ModelSpec,
-    digests: Mapping[str, str],
-    refused: int,
-    reasons: tuple[str, ...],
-) -> None:
+    comparison: Comparison, best: Outcome, folder: Path, spec: ModelSpec, data: Data
+) -> "Trainer":
     """The best way's model, trained on all rows; its figures are those of the folds."""
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     trainer = comparison.train(best.way, comparison.data, checkpoints)
     outcome.write_curve(trainer.curve, folder)
     prepared = Prepared(
-        trainer.tunable, comparison.data, (), trainer.recipe, refused, reasons, digests
+        trainer.tunable, data.rows, (), trainer.recipe, data.refused, data.reasons, data.digests
     )
     outcome.save(trainer, prepared, folder, {
         "model": spec.name, "source": spec.source, "revision": spec.revision,
         "licence": spec.licence, "method": best.way, "recipe": asdict(trainer.recipe),
-        "seed": comparison.seed, "data": dict(digests), "data_licence": None,
+        "seed": comparison.seed, "data": dict(data.digests), "data_licence": None,
         "labels": list(comparison.labels), "leaks": [], "before": None,
         "figures": {f"cross-validated {k}": v for k, v in (best.figures or {}).items()},
     })  # fmt: skip
+    return trainer
 
 
 def _write(found: Sequence[Outcome], path: Path) -> None:

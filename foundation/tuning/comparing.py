@@ -142,6 +142,18 @@ class Comparison:
         given, _ = self._answered(way, rows, asked, scratch)
         return given
 
+    def said(self, trainer: "Trainer", asked: Rows) -> "NDArray[Any]":
+        """What a trained head says, in the order of all labels; a fold may lack some."""
+        import numpy as np
+
+        given: NDArray[Any] = trainer.predict(asked).numpy()
+        known: Any = trainer.tunable
+        if not self.labels or tuple(known.labels) == self.labels:
+            return given
+        found = np.zeros((len(asked), len(self.labels)))
+        found[:, [self.labels.index(label) for label in known.labels]] = given
+        return found
+
     def scores(self, given: "NDArray[Any]", rows: Sequence[Any]) -> "NDArray[Any]":
         """A score of each row, the more the better."""
         if self.goal is None:
@@ -199,7 +211,7 @@ class Comparison:
         weights = 0 if way == UNTUNED else _trained(trainer.module)
         if self.goal is None:
             return trainer.losses(asked).numpy(), weights
-        return self._aligned(trainer, asked, self.goal.labels), weights
+        return self.said(trainer, asked), weights
 
     def _figures(self, way: str) -> dict[str, float]:
         given = self.predictions(way)
@@ -207,18 +219,6 @@ class Comparison:
             return {"loss": float(given.mean())}
         wanted = [self.goal.wanted(row) for row in self.rows]
         return measured(given, wanted, bool(self.goal.labels))
-
-    def _aligned(self, trainer: "Trainer", asked: Rows, labels: Sequence[str]) -> "NDArray[Any]":
-        """Predictions in the order of all labels; a fold may lack some."""
-        import numpy as np
-
-        given: NDArray[Any] = trainer.predict(asked).numpy()
-        known: Any = trainer.tunable
-        if not labels or tuple(known.labels) == tuple(labels):
-            return given
-        found = np.zeros((len(asked), len(labels)))
-        found[:, [labels.index(label) for label in known.labels]] = given
-        return found
 
     def _late(self, more: float) -> bool:
         return self.deadline is not None and time.monotonic() + more > self.deadline

@@ -85,8 +85,12 @@ class Told(ABC):
         return self.goal.wanted(row)
 
     def collate(self, rows: Sequence[Row], draws: Draws, augment: float) -> "Batch":
-        """The tensors of rows, or their vectors where the network stays as it is."""
-        batch = {"targets": self.goal.tensor(rows)}
+        """The tensors of rows, or their vectors where the network stays as it is.
+
+        Rows that are only told have no targets.
+        """
+        known = rows[0].get("label" if self.labels else "value") is not None
+        batch = {"targets": self.goal.tensor(rows)} if known else {}
         if self.start.method == "head":
             return {**batch, "vectors": self._frozen(rows)}
         return {**batch, **self.batch([self.item(row) for row in rows])}

@@ -56,6 +56,30 @@ def test_the_best_way_is_told_with_what_it_costs_and_its_model_answers(
     assert "finished already" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("way", ["fingerprints", "head"])
+def test_rows_that_are_asked_are_told_by_the_recommended_way_or_have_a_reason(
+    starter: Path, capsys: Any, way: str
+) -> None:
+    Path("new.csv").write_text("smiles\nc1ccccc1Cl\nnonsense\nOCCCN\n")
+    told = "task.asked=new.csv", f"task.methods=[{way}]", "recipe.steps=60"
+    assert adapt(starter, *told, "hydra.run.dir=out") == 0
+    with Path("out/answers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["smiles"], row["label"]) for row in rows] == [
+        ("Clc1ccccc1", "ring"), ("", ""), ("NCCCO", "chain"),
+    ]  # fmt: skip
+    assert "RDKit cannot read 'nonsense'" in rows[1]["reason"]
+    assert 0.5 < float(rows[0]["probability"]) <= 1
+    assert not rows[0]["reason"]
+    assert "task.asked=new.csv" in capsys.readouterr().out or way == "head"
+
+
+def test_rows_cannot_be_asked_where_none_has_a_label(starter: Path, capsys: Any) -> None:
+    Path("few.csv").write_text("smiles\nCCO\nCCCO\nCCCCO\n")
+    assert adapt(starter, "task.asked=few.csv", "hydra.run.dir=out") == 2
+    assert "task.asked needs rows with a label or a value" in capsys.readouterr().err
+
+
 def test_what_the_minutes_do_not_allow_is_told_and_goes_on_when_resumed(
     starter: Path, capsys: Any
 ) -> None:
