@@ -32,6 +32,8 @@ class Asked:
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "rows.arrow", tuning.fields, self._readable(read, tuning.fields))
         self.rows = Rows(folder / "rows.arrow")
+        if len(self.rows):
+            self._fields = [name for name in self._fields if self.rows[0][name] is not None]
 
     def _readable(
         self, read: Iterator[Mapping[str, Any]], fields: tuple[str, ...]
