@@ -1,7 +1,15 @@
-"""Attention functions of our own in models of transformers."""
+"""Attention functions of our own, and how models of transformers are made to use them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHORT, LONG, VECTOR = 64, 1024, 16
+"""Tokens up to which `attended` multiplies on a CPU, and in bfloat16; numbers of a register."""
+SCORES = 2**22
+"""Scores that are held at once where there are more tokens than SHORT."""
 
 
 def use(model: Any, name: str, attend: Callable[..., Any]) -> bool:
@@ -22,3 +30,40 @@ def use(model: Any, name: str, attend: Callable[..., Any]) -> bool:
     AttentionMaskInterface.register(name, sdpa_mask)
     model.set_attn_implementation(name)
     return bool(config._attn_implementation == name)
+
+
+def attended(query: "Tensor", key: "Tensor", value: "Tensor", scale: float) -> "Tensor":
+    """Attention without a mask or gradients, [rows, heads, tokens, units], the faster way.
+
+    On a CPU torch's fused kernel spends most of its time around small products, and makes little
+    of bfloat16: two batched products are 1.5 to 3 times as fast there.
+    """
+    from torch import bfloat16, cat
+    from torch.nn.functional import scaled_dot_product_attention
+
+    heads, tokens = query.shape[1:3]
+    most = LONG if query.dtype == bfloat16 else SHORT
+    if query.device.type != "cpu" or tokens > most:
+        return scaled_dot_product_attention(query, key, value, scale=scale)
+    if tokens <= SHORT:
+        return _by_products(query, key, value, scale)
+    together = max(1, SCORES // (heads * tokens * tokens))
+    parts = zip(*(part.split(together) for part in (query, key, value)), strict=True)
+    found = [_by_products(*part, scale) for part in parts]
+    return found[0] if len(found) == 1 else cat(found)
+
+
+def _by_products(query: "Tensor", key: "Tensor", value: "Tensor", scale: float) -> "Tensor":
+    from torch import baddbmm, bmm
+
+    asked, keys, values = (part.flatten(0, 1) for part in (query, key, value))
+    if query.shape[2] > SHORT:  # scores as precise as the states: passing them twice costs most
+        scores = baddbmm(asked.new_empty(1), asked, keys.transpose(1, 2), beta=0, alpha=scale)
+        chances = scores.softmax(-1)
+    elif query.shape[2] >= VECTOR:
+        chances = bmm(asked, keys.transpose(1, 2)).float().mul_(scale).softmax(-1)
+    else:  # torch's softmax is slow on rows that fill no vector register
+        scores = bmm(asked, keys.transpose(1, 2)).float().mul_(scale)
+        chances = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+        chances.div_(chances.sum(-1, keepdim=True))
+    return bmm(chances.to(values.dtype), values).view(*query.shape[:3], -1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foundation.attention import attended
 from foundation.errors import SourceError
 
 
@@ -23,7 +24,7 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         rows, count, width = tokens.shape
         qkv = self.qkv(tokens).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(*qkv)
+        mixed = attended(*qkv, scale=(width // self.heads) ** -0.5)
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(rows, count, width))
         return out
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foundation.attention import attended
+
 FREQUENCIES = 8
 
 
@@ -80,9 +82,8 @@ class Spectra(nn.Module):
 def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Scaled dot-product attention [rows, heads, tokens, units]."""
     if not torch.is_grad_enabled():
-        fused: Tensor = functional.scaled_dot_product_attention(query, key, value)
-        return fused
-    # On a CPU the fused kernel goes back through few tokens four times slower than this.
+        return attended(query, key, value, query.shape[-1] ** -0.5)
+    # On a CPU torch's fused kernel goes back through few tokens four times slower than this.
     weights = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     mixed: Tensor = weights.softmax(-1).to(value.dtype) @ value
     return mixed

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from foundation.attention import attended, use
 from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.parts import Part
 from foundation.errors import SourceError
@@ -26,6 +28,7 @@ class VisionEncoder:
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "VisionEncoder":
         module = read_model(folder, "AutoModel", torch.float32)
+        use(module, "whole", attend)
         config = module.config
         intake = Intake.of({"patch": config.patch_size, **options})
         if len(intake.bands) != config.num_channels or intake.patch != config.patch_size:
@@ -52,3 +55,20 @@ class VisionEncoder:
         patches = tokens[:, self._before :]
         whole = patches.mean(1) if self._whole == "mean" else tokens[:, 0]
         return whole, patches.unflatten(1, (side, side))
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+    *, scaling: float | None = None, **more: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """transformers' own attention, faster where all tokens look at all and nothing is learnt.
+
+    query, key and value: [rows, heads, tokens, units] -> [rows, tokens, heads, units].
+    """
+    if attention_mask is not None or module.training or torch.is_grad_enabled():
+        usual: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **more
+        )
+        return usual
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return attended(query, key, value, scale).transpose(1, 2).contiguous(), None

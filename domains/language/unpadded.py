@@ -10,14 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from foundation.attention import use
+from foundation.attention import attended, use
 
 NAME = "unpadded"
-SHORT, VECTOR = 64, 16
-"""Tokens up to which two products are faster than torch's attention; numbers of a register."""
 Runs = Sequence[tuple[int, int]]
 """Rows and their length, for rows of one length that follow each other."""
 
@@ -60,27 +57,10 @@ def attend(
             part[0, :, begin:end].unflatten(1, (count, length)).transpose(0, 1)
             for part in (query, key, value)
         )
-        look = _short if length <= SHORT else scaled_dot_product_attention
-        states = look(asked, keys, values, scale=scale)
+        states = attended(asked, keys, values, scale)
         found[0, begin:end] = states.transpose(1, 2).flatten(0, 1)
         begin = end
     return found, None
-
-
-def _short(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Attention of few tokens, [rows, heads, length, width], by two batched products.
-
-    torch's own spends most of its time around products this small, and its softmax on rows that
-    fill no vector register.
-    """
-    asked, keys, values = (part.flatten(0, 1) for part in (query, key, value))
-    scores = torch.bmm(asked, keys.transpose(1, 2)).float().mul_(scale)
-    if scores.shape[-1] < VECTOR:
-        chances = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
-        chances.div_(chances.sum(-1, keepdim=True))
-    else:
-        chances = scores.softmax(-1)
-    return torch.bmm(chances.to(values.dtype), values).view(query.shape)
 
 
 def passed(model: Any, rows: Sequence[Sequence[int]], **more: Any) -> tuple[Any, Runs]:

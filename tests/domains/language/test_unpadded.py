@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from foundation.domains.language.unpadded import SHORT, Runs, firsts, install, means, passed
+from foundation.attention import SHORT
+from foundation.domains.language.unpadded import Runs, firsts, install, means, passed
 
 LENGTHS = [3, 3, 3, 17, 17, SHORT + 6, SHORT + 6]
 
