@@ -48,8 +48,10 @@ def attended(query: "Tensor", key: "Tensor", value: "Tensor", scale: float) -> "
     if tokens <= SHORT:
         return _by_products(query, key, value, scale)
     together = max(1, SCORES // (heads * tokens * tokens))
-    parts = zip(*(part.split(together) for part in (query, key, value)), strict=True)
-    found = [_by_products(*part, scale) for part in parts]
+    found = []
+    for first in range(0, len(query), together):
+        some = slice(first, first + together)
+        found.append(_by_products(query[some], key[some], value[some], scale))
     return found[0] if len(found) == 1 else cat(found)
 
 

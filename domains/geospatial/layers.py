@@ -24,7 +24,8 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         rows, count, width = tokens.shape
         qkv = self.qkv(tokens).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = attended(*qkv, scale=(width // self.heads) ** -0.5)
+        query, key, value = qkv
+        mixed = attended(query, key, value, (width // self.heads) ** -0.5)
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(rows, count, width))
         return out
 
