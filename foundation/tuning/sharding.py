@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from foundation.tuning.optimizers import Together
 
 
+def in_shares(module: Any) -> bool:
+    """Whether the weights of a module are spread just now."""
+    return hasattr(module, "set_requires_gradient_sync")
+
+
 @contextmanager
 def sharded(module: "torch.nn.Module", device: str) -> Iterator[None]:
     """Inside, each process holds its share of the weights; before and after, all of them.

@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.adapter import Predicts, Recomputes, Tunable
+from foundation.adapter import Predicts, Tunable
 from foundation.draws import Draws
-from foundation.errors import FoundationError, RequestError, RunFolderError
+from foundation.errors import FoundationError, RunFolderError
 from foundation.tuning import checkpoint
 from foundation.tuning.average import Average
 from foundation.tuning.optimizers import optimizer
 from foundation.tuning.order import Order
+from foundation.tuning.passes import Batch, Passes, whole
 from foundation.tuning.recipe import MAY_CHANGE, Recipe
-from foundation.tuning.sharding import full, sharded
+from foundation.tuning.sharding import full, in_shares, sharded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Report = Callable[[int, int, dict[str, float]], None]
-Batch = dict[str, "torch.Tensor"]
 BEST = "best.safetensors"
 
 
@@ -74,22 +74,14 @@ class Trainer:
         )
         self.module = tunable.module()
         self.sharded = recipe.parallel == "fsdp" and self.accelerator.num_processes > 1
-        whole = _whole(tunable)
-        self.whole: Any = whole if self.sharded else self.accelerator.prepare_model(whole)
+        plain = whole(tunable)
+        self.whole: Any = plain if self.sharded else self.accelerator.prepare_model(plain)
         self.optimizer = optimizer(self.module, tunable.targets(), recipe)
         self.average = Average(self.module, recipe.average) if recipe.average else None
         if sizes is None:  # four bytes a row: there may be more rows than memory holds
             sizes = np.fromiter(map(tunable.size, rows), np.int32, len(rows))
         self.order = Order(sizes, recipe.batch, seed)
-        self.parts = recipe.accumulate
-        if self.order.batch < self.parts * self.accelerator.num_processes:
-            raise RequestError(
-                f"a batch of {self.order.batch} rows cannot be passed in {self.parts} parts by "
-                f"{self.accelerator.num_processes} processes: raise recipe.batch"
-            )
-        self.recomputes = False
-        if recipe.recompute:
-            self._recompute()
+        self.passes = Passes(tunable, self.whole, self.accelerator, rows, recipe, seed)
         self.step = 0
         self._loss, self._units = 0.0, 0  # since the last row of the curve
         self.best: dict[str, Any] = {}
@@ -179,7 +171,7 @@ class Trainer:
         """Mean loss a unit over rows, in eval mode."""
         total, units = 0.0, 0
         for _, batch in self._measured(rows):
-            loss, count = (self.whole if self._in_shares else self.tunable.loss)(batch)
+            loss, count = (self.whole if in_shares(self.whole) else self.tunable.loss)(batch)
             total, units = total + loss.item(), units + count
         return total / max(1, units)
 
@@ -219,14 +211,10 @@ class Trainer:
                 ids = ordered[first : first + most]
                 batch = self.tunable.collate([rows[i] for i in ids], Draws(self.seed, ids), 0.0)
                 with self.accelerator.autocast():
-                    yield ids, self._placed(batch)
-        if self._in_shares:
+                    yield ids, self.passes.placed(batch)
+        if in_shares(self.whole):
             self.whole.reshard()  # which else waits for a way back
         self.module.train()
-
-    @property
-    def _in_shares(self) -> bool:
-        return hasattr(self.whole, "set_requires_gradient_sync")
 
     @property
     def _saved(self) -> Path:
@@ -239,38 +227,15 @@ class Trainer:
         numbers = self.order.batches(self.step)
         with ThreadPoolExecutor(1) as ahead:
             ids = next(numbers)
-            pending = ahead.submit(self._collate, self.step, ids)
+            pending = ahead.submit(self.passes.collate, self.step, ids)
             for step, following in enumerate(numbers, self.step + 1):
                 ready, now = pending.result(), ids
-                ids, pending = following, ahead.submit(self._collate, step, following)
+                ids, pending = following, ahead.submit(self.passes.collate, step, following)
                 yield now, ready
-
-    def _collate(self, step: int, ids: Any) -> list[Batch]:
-        """This process's parts of a batch: of rows in order of size, so that parts are alike."""
-        world = self.accelerator.num_processes
-        stride = self.parts * world
-        made = []
-        for first in range(self.accelerator.process_index, stride, world):
-            places = range(first, len(ids), stride)
-            draws = Draws(self.seed, [step * self.recipe.batch + place for place in places])
-            rows = [self.rows[int(ids[place])] for place in places]
-            made.append(self.tunable.collate(rows, draws, self.recipe.augment))
-        return made
 
     def _advance(self, ids: Any, parts: list[Batch]) -> tuple[float, int]:
         """One optimizer step; the summed loss and its units, of all processes."""
-        import torch
-
-        while True:
-            try:
-                value, units = self._gradients(parts)
-                break
-            except torch.OutOfMemoryError:
-                self.optimizer.zero_grad(set_to_none=True)
-                # A batch prepared before memory was saved is prepared again, and no more is saved.
-                if len(parts) >= self.parts and not self._save_memory(len(ids)):
-                    raise
-                parts = self._collate(self.step, ids)
+        value, units = self.passes.gradients(self.step, ids, parts)
         if value != value:
             raise FoundationError(
                 f"the loss is not a number at step {self.step}: lower recipe.rate "
@@ -282,61 +247,6 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return value, units
-
-    def _gradients(self, parts: list[Batch]) -> tuple[float, int]:
-        """Gradients of the mean loss a unit of the whole batch; the summed loss and its units."""
-        import torch
-
-        world = self.accelerator.num_processes
-        value, units = 0.0, 0
-        for number, part in enumerate(parts):
-            self._sow(number * world + self.accelerator.process_index)
-            with self._alone(number + 1 < len(parts)):
-                with self.accelerator.autocast():
-                    loss, count = self.whole(self._placed(part))
-                self.accelerator.backward(loss)
-            value, units = value + loss.item(), units + count
-        if world > 1:
-            both = torch.tensor([value, units], dtype=torch.float64)
-            both = self.accelerator.reduce(both.to(self.accelerator.device), "sum")
-            value, units = float(both[0]), int(both[1])
-        # Processes average their gradients, which are to be summed.
-        grads = [p.grad for p in self.module.parameters() if p.grad is not None]
-        torch._foreach_mul_(grads, world / max(1, units))
-        return value, units
-
-    def _alone(self, more: bool) -> AbstractContextManager[Any]:
-        """Processes exchange gradients at the last part only."""
-        if self._in_shares:
-            self.whole.set_requires_gradient_sync(not more)
-            return nullcontext()
-        return self.accelerator.no_sync(self.whole) if more else nullcontext()
-
-    def _sow(self, part: int) -> None:
-        """Seed torch's generators for a part of this step."""
-        import torch
-
-        # torch.manual_seed would queue a call a step for a CUDA that may never come.
-        seed = (self.seed * 1_000_003 + self.step + part * 0x9E3779B97F4A7C15) % 2**64
-        torch.default_generator.manual_seed(seed)
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-
-    def _save_memory(self, rows: int) -> bool:
-        """After a lack of memory: compute activations again, then pass the batch in more parts."""
-        if self.accelerator.num_processes > 1:
-            return False
-        if isinstance(self.tunable, Recomputes) and not self.recomputes:
-            self._recompute()
-            return True
-        self.parts *= 2
-        return self.parts <= rows
-
-    def _recompute(self) -> None:
-        if not isinstance(self.tunable, Recomputes):
-            raise RequestError("recipe.recompute=true: this model cannot compute activations again")
-        self.tunable.recompute()
-        self.recomputes = True
 
     def _measure(self, speed: float) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -367,9 +277,6 @@ class Trainer:
         else:
             self.best = {**self.best, "since": self.best["since"] + 1}
 
-    def _placed(self, batch: Batch) -> Batch:
-        return {name: value.to(self.accelerator.device) for name, value in batch.items()}
-
     def _resume(self) -> None:
         found = checkpoint.saved(self.folder)
         if not found:
@@ -390,21 +297,6 @@ class Trainer:
         self.best = progress.get("best", {})
         if self.average is not None:
             self.average.load(checkpoint.average(found[-1]))
-
-
-def _whole(tunable: Tunable) -> "torch.nn.Module":
-    """The loss as a module's forward, which is what several processes share the gradients of."""
-    import torch
-
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = tunable.module()
-
-        def forward(self, batch: Batch) -> tuple[torch.Tensor, int]:
-            return tunable.loss(batch)
-
-    return Whole()
 
 
 def _device(tunable: Tunable) -> str:
