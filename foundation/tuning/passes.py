@@ -30,11 +30,11 @@ class Passes:
     ) -> None:  # fmt: skip
         self._tunable, self._whole, self._accelerator = tunable, whole, accelerator
         self._rows, self._recipe, self._seed = rows, recipe, seed
-        self._parts = recipe.accumulate
+        self.parts = recipe.accumulate
         batch = min(recipe.batch, len(rows))
-        if batch < self._parts * accelerator.num_processes:
+        if batch < self.parts * accelerator.num_processes:
             raise RequestError(
-                f"a batch of {batch} rows cannot be passed in {self._parts} parts by "
+                f"a batch of {batch} rows cannot be passed in {self.parts} parts by "
                 f"{accelerator.num_processes} processes: raise recipe.batch"
             )
         self._recomputes = False
@@ -44,7 +44,7 @@ class Passes:
     def collate(self, step: int, ids: Any) -> list[Batch]:
         """This process's parts of a batch: of rows in order of size, so that parts are alike."""
         world = self._accelerator.num_processes
-        stride = self._parts * world
+        stride = self.parts * world
         made = []
         for first in range(self._accelerator.process_index, stride, world):
             places = range(first, len(ids), stride)
@@ -67,7 +67,7 @@ class Passes:
             except torch.OutOfMemoryError:
                 self._tunable.module().zero_grad(set_to_none=True)
                 # A batch prepared before memory was saved is prepared again, and no more is saved.
-                if len(parts) >= self._parts and not self._save_memory(len(ids)):
+                if len(parts) >= self.parts and not self._save_memory(len(ids)):
                     raise
                 parts = self.collate(step, ids)
 
@@ -120,8 +120,8 @@ class Passes:
         if isinstance(self._tunable, Recomputes) and not self._recomputes:
             self._recompute()
             return True
-        self._parts *= 2
-        return self._parts <= rows
+        self.parts *= 2
+        return self.parts <= rows
 
     def _recompute(self) -> None:
         if not isinstance(self._tunable, Recomputes):

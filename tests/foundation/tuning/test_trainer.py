@@ -226,7 +226,7 @@ def test_in_training_memory_that_runs_out_is_saved_and_nothing_else_changes(tmp_
     made = Trainer(Large(), ROWS[:80], [], quiet(), tmp_path / "b", 3)
     assert whole.run()
     assert made.run()
-    assert made.parts == 4
+    assert made.passes.parts == 4
     same(made, whole)
 
 
