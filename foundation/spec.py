@@ -98,6 +98,9 @@ class Tuning:
     methods: of head, lora, full and pretrain those there are.
     group: `module:function(row) -> text`; rows of one group are never parted between what is
         trained on and what is measured on.
+    apart: `module:function(row) -> bool`, whether it is known which rows lie near a row; None: of
+        all. Where it is not, folds flatter ways that train much of a model, and task=adapt
+        recommends those only where they are clearly better.
     likenesses: `module:NAME` of a tuple of foundation.tuning.leakage.Likeness.
     baselines: name -> `module:function(model, rows, asked, labels)`, what task=adapt tries beside
         the methods; gives probabilities [asked, labels], or values where there are no labels.
@@ -112,6 +115,7 @@ class Tuning:
     fields: tuple[str, ...]
     methods: tuple[str, ...] = ("head", "lora", "full")
     group: str | None = None
+    apart: str | None = None
     likenesses: str | None = None
     baselines: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     commands: Mapping[str, str] = field(default_factory=lambda: EMPTY)

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first draw")
     parser.add_argument("--methods", nargs="+", help="only these, beside those that are done")
     parser.add_argument("--again", action="store_true", help="choose again from the kept fits")
     parser.add_argument("--folds", type=int, default=5)
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     for name in given.sets:
-        for draw in range(given.draws):
+        for draw in range(given.first, given.first + given.draws):
             _draw(name, draw, given)
             _report(given)
     return 0
@@ -113,7 +114,7 @@ def _measured(
     model.close()
     inside = {each.way: each.score for each in found}
     counts = {"rows": len(data.rows), "tested": len(test.rows)}
-    return {"folds": inside, "test": asked, "recommended": found[0].way, **counts}
+    return {"draw": draw, "folds": inside, "test": asked, "recommended": found[0].way, **counts}
 
 
 def _asked(comparison: Any, way: str, rows: Any, test: Any, folder: Path) -> float:

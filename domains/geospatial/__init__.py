@@ -86,6 +86,7 @@ DOMAIN = Domain(
         read=f"{_HERE}.tuning:read",
         fields=("raster", "label", "place"),
         group=f"{_HERE}.tuning:group",
+        apart=f"{_HERE}.tuning:placed",
         likenesses=f"{_HERE}.tuning:LIKENESSES",
         baselines={"statistics": f"{_HERE}.tuning:statistics"},
         recipes={

@@ -100,6 +100,11 @@ def group(row: Row) -> str:
     return str(cells[0]) if cells else "/".join(Path(str(row["raster"])).parts[-2:])
 
 
+def placed(row: Row) -> bool:
+    """Whether it is known where on the ground a chip lies."""
+    return bool(row.get("place"))
+
+
 def _cells(place: str) -> Iterable[tuple[str, int, int]]:
     """The ground squares that bounds lie in."""
     crs, left, bottom, right, top = json.loads(place)

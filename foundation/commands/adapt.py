@@ -18,7 +18,7 @@ from foundation.progress import progress
 from foundation.runs import Run
 from foundation.spec import ModelSpec, Tuning
 from foundation.tuning import outcome
-from foundation.tuning.comparing import UNTUNED, Comparison, Outcome
+from foundation.tuning.comparing import TRAINS, UNTUNED, Comparison, Outcome
 from foundation.tuning.data import Data, Wanted, gather
 from foundation.tuning.prepare import Prepared, columns_of
 from foundation.tuning.rows import Rows
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from foundation.tuning.trainer import Trainer
 
 KNOWN = ("data", "asked", "columns", "methods", "minutes", "folds", "rank")
-COST = ("head", "lora", "full")
 
 
 def run(job: Job) -> str:
@@ -65,6 +64,9 @@ def run(job: Job) -> str:
             tell = partial(_answers, comparison, best.way, trainer)
             asked.write(tell, comparison.labels, job.folder / "answers.csv")
         print(table(found, _score(comparison)))
+        if best.behind:
+            print(f"{best.way} is not clearly behind, and which rows lie near each other is not "
+                  "known: folds then flatter what trains more")  # fmt: skip
         print(f"recommended: {command}")
         seconds = time.monotonic() - began
         held.record(_record(job, found, command, len(data.rows), data.refused, seconds))
@@ -85,7 +87,7 @@ def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
             raise UnknownName("setting", f"task.{key}", [f"task.{k}" for k in KNOWN])
     if given.get("data") is None:
         raise InputError("task=adapt needs rows: give task.data=<file or folder>")
-    known = [UNTUNED, *tuning.baselines, *(way for way in COST if way in tuning.methods)]
+    known = [UNTUNED, *tuning.baselines, *(way for way in TRAINS if way in tuning.methods)]
     ways = given.get("methods") or []
     ways = [ways] if isinstance(ways, str) else list(ways)
     for way in ways:
@@ -103,7 +105,7 @@ def _asked(job: Job, tuning: Tuning) -> tuple[list[str], dict[str, Any]]:
 
 def _possible(comparison: Comparison) -> list[str]:
     """All ways that the rows allow, cheapest first: without labels or values there is no head."""
-    methods = [way for way in COST if way in comparison.tuning.methods]
+    methods = [way for way in TRAINS if way in comparison.tuning.methods]
     if comparison.goal:
         return [*comparison.tuning.baselines, *methods]
     return [UNTUNED, *(way for way in methods if way != "head")]
@@ -166,7 +168,7 @@ def _command(job: Job, spec: ModelSpec, tuning: Tuning, way: str, given: Mapping
     columns = ", ".join(f"{field}: {name}" for field, name in given["columns"].items())
     if way == UNTUNED:
         return " ".join(words)
-    if way not in COST:
+    if way not in TRAINS:
         asked = given["asked"] or "<rows to be told>"
         again = f"task=adapt task.methods=[{way}] task.data={{data}} task.asked={asked}"
         return " ".join([*words, tuning.commands.get(way, again).format(data=given["data"])])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 UNTUNED = "untuned"
 """The way of leaving a model as it is, which rows without labels and values are tried with."""
+TRAINS = ("head", "lora", "full")
+"""Ways that train a model, those that train little of it first."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,11 @@ class Comparison:
         )
 
     def compared(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Best first, each with how far it is behind the best."""
+        """The recommended one first, then the best ones, each with how far it is behind the best.
+
+        The best one is recommended. Where `tuning.apart` is not so of a row, that is the best of
+        the ways that train no model and, of TRAINS, the least that is not clearly behind.
+        """
         done = [each for each in outcomes if each.score is not None]
         done.sort(key=lambda each: (-(each.score or 0.0), each.seconds or 0.0))
         rows = {each.way: self.scores(self.predictions(each.way), self.rows) for each in done}
@@ -117,7 +123,18 @@ class Comparison:
             low, high = _interval(gap, self.seed)
             told = {"behind": float(gap.mean()), "behind_low": low, "behind_high": high}
             found.append(replace(each, **told))  # type: ignore[arg-type]
+        if found and found[0].way in TRAINS and self._flattered:
+            near = [each for each in found if each.way in TRAINS and (each.behind_low or 0) <= 0]
+            least = min(near, key=lambda each: TRAINS.index(each.way))
+            first = next(each for each in found if each is least or each.way not in TRAINS)
+            found.remove(first)
+            found.insert(0, first)
         return [*found, *(each for each in outcomes if each.score is None)]
+
+    @property
+    def _flattered(self) -> bool:
+        apart = resolve(self.tuning.apart) if self.tuning.apart else None
+        return apart is not None and not all(map(apart, self.rows))
 
     def predictions(self, way: str) -> "NDArray[Any]":
         """What fits without a row's fold said: chances [rows, labels], values or losses [rows]."""
