@@ -75,7 +75,7 @@ def small(holes: Sequence[Hole], work: Path) -> list[str]:
     import foundation as fm
 
     model = fm.load(
-        "code/starcoder2-3b", name="code/infilling-python", path=str(work / "train" / "model"),
+        "code/starcoder2-3b", path=str(work / "train" / "model"),
         placement={"name": "cpu", "threads": 1},
     )  # fmt: skip
     shown = [f"{_end(hole['text'], BEFORE)}{HOLE}{_start(hole['suffix'])}" for hole in holes]
