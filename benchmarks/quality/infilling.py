@@ -12,7 +12,7 @@
         recipe.precision=bfloat16 recipe.augment=0.9 +recipe.options.length=320 seed=1 \\
         hydra.run.dir=runs/infill/train
 
-The one that was measured was begun with more steps and shortened twice while it ran, so that its
+The one that was measured had its steps changed twice while it ran (3,000, 500, 620), so that its
 rate fell a little otherwise: the record has its curve.
 
 small: that model with task=infill, which sees 700 characters before the hole and 300 behind it.
