@@ -22,7 +22,7 @@ from foundation.tuning.comparing import TRAINS, UNTUNED, Comparison, Outcome
 from foundation.tuning.data import Data, Wanted, gather
 from foundation.tuning.prepare import Prepared, columns_of
 from foundation.tuning.rows import Rows
-from foundation.tuning.telling import Asked
+from foundation.tuning.telling import Unlabelled
 
 if TYPE_CHECKING:
     from foundation.tuning.trainer import Trainer
@@ -111,13 +111,15 @@ def _possible(comparison: Comparison) -> list[str]:
     return [UNTUNED, *(way for way in methods if way != "head")]
 
 
-def _rows_asked(tuning: Tuning, data: Data, given: Mapping[str, Any], folder: Path) -> Asked | None:
+def _rows_asked(
+    tuning: Tuning, data: Data, given: Mapping[str, Any], folder: Path
+) -> Unlabelled | None:
     """The rows of task.asked, read before anything is tried: what is wrong is told early."""
     if given.get("asked") is None:
         return None
     if not any(data.rows[0].get(kind) for kind in ("label", "value")):
         raise InputError("task.asked needs rows with a label or a value in task.data to learn from")
-    return Asked(tuning, str(given["asked"]), given["columns"], folder)
+    return Unlabelled(tuning, str(given["asked"]), given["columns"], folder)
 
 
 def _answers(comparison: Comparison, way: str, trainer: "Trainer | None", rows: Rows) -> Any:

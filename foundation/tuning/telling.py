@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Asked:
+class Unlabelled:
     """Rows to be told, read once into `folder`; those that cannot be read keep their reason.
 
     columns: which column is which field; those of the label and the value need not be there.

@@ -74,6 +74,17 @@ def test_rows_that_are_asked_are_told_by_the_recommended_way_or_have_a_reason(
     assert "task.asked=new.csv" in capsys.readouterr().out or way == "head"
 
 
+def test_values_are_told_as_numbers(starter: Path) -> None:
+    rows = "".join(f"{'C' * n}O,{n}\n" for n in range(1, 13))
+    Path("few.csv").write_text(f"smiles,value\n{rows}")
+    Path("new.csv").write_text("smiles,value\nCCCCCCO,99\n")
+    told = "task.asked=new.csv", "task.methods=[descriptors]"
+    assert adapt(starter, *told, "hydra.run.dir=out") == 0
+    with Path("out/answers.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert 5 < float(row["value"]) < 7  # of the six carbons, whatever the column says
+
+
 def test_rows_cannot_be_asked_where_none_has_a_label(starter: Path, capsys: Any) -> None:
     Path("few.csv").write_text("smiles\nCCO\nCCCO\nCCCCO\n")
     assert adapt(starter, "task.asked=few.csv", "hydra.run.dir=out") == 2
