@@ -21,7 +21,9 @@ from typing import Any
 
 from benchmarks.record import RESULTS, save
 
-STEPS = 400
+STEPS = 2000
+EARLY = 0.2
+"""The share of kills that fall into starting and reading, before any step of their process."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,31 +53,51 @@ def _compared(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]
     data.write_text("\n".join(sorted(rows)))
     whole, killed = folder / "whole", folder / "killed"
     began = time.perf_counter()
-    subprocess.run(_words(data, whole), check=True, env=_environment(), stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - began
-    done = early = 0
-    while done + early < kills:
-        process = subprocess.Popen(
-            _words(data, killed),
-            env=_environment(),
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        # Checkpoints come every 20 steps; early kills fall into starting and reading.
-        time.sleep(chance.uniform(0.2, 0.5 * seconds))
-        if process.poll() is not None:
-            break
-        steps = len(list((killed / "checkpoints").glob("step-*")))
-        os.killpg(process.pid, signal.SIGKILL)
+    with _started(data, whole) as process:
+        first = _newer(whole, 0, process) - began
         process.wait()
-        done, early = (done + 1, early) if steps else (done, early + 1)
+    rest = time.perf_counter() - began - first
+    early = 0
+    for _ in range(kills):
+        with _started(data, killed) as process:
+            before = _newest(killed)
+            if chance.random() < EARLY:
+                time.sleep(chance.uniform(0.2, first))
+            else:
+                _newer(killed, before, process)
+                time.sleep(chance.uniform(0, 1.5 * rest / kills))
+            assert process.poll() is None, "the training ended before it was killed"
+            os.killpg(process.pid, signal.SIGKILL)
+        early += _newest(killed) == before
         _whole(killed)
     subprocess.run(_words(data, killed), check=True, env=_environment())
     return {
-        "kills": done + early,
-        "before_the_first_checkpoint": early,
+        "kills": kills,
+        "before_a_new_checkpoint": early,
         **_differences(whole, killed),
     }
+
+
+def _started(data: Path, folder: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        _words(data, folder),
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _newest(folder: Path) -> int:
+    """The step of the newest checkpoint, 0 where there is none."""
+    names = (path.name for path in (folder / "checkpoints").glob("step-*"))
+    return max((int(name.removeprefix("step-")) for name in names), default=0)
+
+
+def _newer(folder: Path, step: int, process: "subprocess.Popen[bytes]") -> float:
+    """When a checkpoint behind `step` was there."""
+    while _newest(folder) <= step and process.poll() is None:
+        time.sleep(0.005)
+    return time.perf_counter()
 
 
 def _whole(killed: Path) -> None:
