@@ -120,11 +120,12 @@ class Stream:
         if isinstance(self.adapter, Splits):
             parts = Splitting(self._ladder, self.task, self.sink)
             self.cancelled = frozenset()  # the parts have numbers of their own
-            return parts.outputs(items, self._outputs)
+            # Parts are large and come one after another: looking far ahead only fills memory.
+            return parts.outputs(items, partial(self._outputs, batches=1))
         return self._outputs(items)
 
-    def _outputs(self, items: Feed) -> Iterator[Made]:
-        ahead = Ahead(items, self._key, AHEAD * self._ladder.batch)
+    def _outputs(self, items: Feed, batches: int = AHEAD) -> Iterator[Made]:
+        ahead = Ahead(items, self._key, batches * self._ladder.batch)
         while ahead.more and not self.stop():
             first = ahead.first_key()
             yield from _passed(ahead)

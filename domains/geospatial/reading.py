@@ -30,9 +30,8 @@ from foundation.domains.geospatial.sources import (
 from foundation.domains.geospatial.warping import Grid, clouds, lies_on, warped
 from foundation.errors import RequestError
 
-CACHE = 256 * 2**20
-"""Bytes of GDAL's block cache at least; a row of blocks is to fit, up to LARGEST."""
-LARGEST = 640 * 2**20
+LEAST, CACHE, LARGEST = 64 * 2**20, 256 * 2**20, 640 * 2**20
+"""Bytes of GDAL's block cache: five rows of blocks are to fit up to CACHE, two up to LARGEST."""
 THREADS = "ALL_CPUS"  # of unpacking
 METRES = 111_320.0  # a degree at the equator
 OFFSET_SINCE = re.compile(r"_N(0[4-9]|[1-9]\d)\d\d_")  # processing baseline 04.00 and later
@@ -253,7 +252,7 @@ def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
             f.width * f.block_shapes[0][0] * sum(np.dtype(kind).itemsize for kind in f.dtypes)
             for f in files
         )
-        cache = int(min(max(CACHE, 2 * row), LARGEST))
+        cache = int(min(max(LEAST, 2 * row, min(5 * row, CACHE)), LARGEST))
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         try:
             raster = Raster(bands_of(files), question, stack, intake)
