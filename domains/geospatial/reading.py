@@ -248,10 +248,7 @@ def opened(question: Question, intake: Intake = STARTER) -> Iterator[Raster]:
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_NUM_THREADS=THREADS))
         files = files_of(question.raster, stack)
-        row = max(
-            f.width * f.block_shapes[0][0] * sum(np.dtype(kind).itemsize for kind in f.dtypes)
-            for f in files
-        )
+        row = max(map(_row_of_blocks, files))
         cache = int(min(max(LEAST, 2 * row, min(5 * row, CACHE)), LARGEST))
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         try:

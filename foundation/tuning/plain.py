@@ -23,8 +23,7 @@ def told(
     """
     import numpy as np
 
-    middle, spread = features.mean(0), features.std(0)
-    scale = np.where(spread > 0, spread, 1)
+    middle, scale = _usual(features)
     features, asked = (features - middle) / scale, (asked - middle) / scale
     if labels:
         numbers = {label: number for number, label in enumerate(labels)}
@@ -52,8 +51,7 @@ def bent(features: Any, asked: Any) -> tuple[Any, Any]:
     import numpy as np
 
     random = np.random.default_rng(0)
-    middle, spread = features.mean(0), features.std(0)
-    scale = np.where(spread > 0, spread, 1)
+    middle, scale = _usual(features)
     waves = random.normal(size=(features.shape[1], WAVES)) / np.sqrt(features.shape[1])
     phases = random.uniform(0, 2 * np.pi, WAVES)
 
@@ -62,6 +60,14 @@ def bent(features: Any, asked: Any) -> tuple[Any, Any]:
         return np.concatenate([near, np.cos(near @ waves + phases)], axis=1).astype(np.float32)
 
     return beside(features), beside(asked)
+
+
+def _usual(features: Any) -> tuple[Any, Any]:
+    """The middle of each unit, and its spread, or 1 where it has none."""
+    import numpy as np
+
+    spread = features.std(0)
+    return features.mean(0), np.where(spread > 0, spread, 1)
 
 
 def _loss(given: Any, targets: Any) -> float:
