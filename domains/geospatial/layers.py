@@ -24,8 +24,7 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         rows, count, width = tokens.shape
         qkv = self.qkv(tokens).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        query, key, value = qkv
-        mixed = attended(query, key, value, (width // self.heads) ** -0.5)
+        mixed = attended(*qkv)
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(rows, count, width))
         return out
 

@@ -82,7 +82,7 @@ class Spectra(nn.Module):
 def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Scaled dot-product attention [rows, heads, tokens, units]."""
     if not torch.is_grad_enabled():
-        return attended(query, key, value, query.shape[-1] ** -0.5)
+        return attended(query, key, value)
     # On a CPU torch's fused kernel goes back through few tokens four times slower than this.
     weights = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     mixed: Tensor = weights.softmax(-1).to(value.dtype) @ value

@@ -70,5 +70,4 @@ def attend(
             module, query, key, value, attention_mask, scaling=scaling, **more
         )
         return usual
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return attended(query, key, value, scale).transpose(1, 2).contiguous(), None
+    return attended(query, key, value, scaling).transpose(1, 2).contiguous(), None

@@ -48,7 +48,6 @@ def attend(
             module, query, key, value, attention_mask, scaling=scaling, **more
         )
         return usual
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     found = torch.empty_like(query.transpose(1, 2))
     begin = 0
     for count, length in runs:
@@ -57,7 +56,7 @@ def attend(
             part[0, :, begin:end].unflatten(1, (count, length)).transpose(0, 1)
             for part in (query, key, value)
         )
-        states = attended(asked, keys, values, scale)
+        states = attended(asked, keys, values, scaling)
         found[0, begin:end] = states.transpose(1, 2).flatten(0, 1)
         begin = end
     return found, None
