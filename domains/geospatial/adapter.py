@@ -108,8 +108,8 @@ class RasterEmbedder:
 
             self.encoder.module = merged(self.encoder.module, spec.deltas)
             self._folder = local(spec.deltas[-1])
-        self.encoder.module.eval().to(placement.device)
         self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
+        self._place(self.encoder)
 
     @property
     def width(self) -> int:
@@ -183,8 +183,14 @@ class RasterEmbedder:
         """The same place and precision with fresh weights, to compare with."""
         other = copy(self)
         other.encoder = self.encoder.untrained(seed)
-        other.encoder.module.eval().to(self._device)
+        other._place(other.encoder)
         return other
+
+    def _place(self, encoder: Encoder) -> None:
+        """Put a network on the device, to be passed in the dtype."""
+        from foundation.packed import pack
+
+        encoder.module = pack(encoder.module.eval().to(self._device), self._dtype)
 
     def close(self) -> None:
         del self.encoder

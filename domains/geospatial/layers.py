@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from foundation.attention import attended
 from foundation.errors import SourceError
@@ -35,10 +34,11 @@ class Perceptron(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
+        self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        out: Tensor = self.fc2(functional.gelu(self.fc1(tokens)))
+        out: Tensor = self.fc2(self.act(self.fc1(tokens)))
         return out
 
 

@@ -100,6 +100,7 @@ class Block(nn.Module):
         self.out = nn.Linear(shape.width, shape.width)
         self.between = nn.LayerNorm(shape.width)
         self.up = nn.Linear(shape.width, shape.ratio * shape.width)
+        self.act = nn.GELU()
         self.down = nn.Linear(shape.ratio * shape.width, shape.width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -109,7 +110,7 @@ class Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = _attended(query, key, value)
         tokens = tokens + self.out(mixed.transpose(1, 2).reshape(rows, count, width))
-        tokens = tokens + self.down(functional.gelu(self.up(self.between(tokens))))
+        tokens = tokens + self.down(self.act(self.up(self.between(tokens))))
         return tokens
 
 

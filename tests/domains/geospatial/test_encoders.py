@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from foundation.adapter import Placement
 from foundation.domains.geospatial.adapter import RasterEmbedder
 from foundation.domains.geospatial.converting import convert
-from foundation.domains.geospatial.dofa import Dofa
+from foundation.domains.geospatial.dofa import Dofa, DofaEncoder
 from foundation.domains.geospatial.parts import Part
 from foundation.domains.geospatial.prithvi import Prithvi
 from foundation.domains.geospatial.series import Day
@@ -235,9 +235,8 @@ def test_a_published_checkpoint_becomes_safetensors_that_load(tmp_path: Path) ->
         convert(tmp_path / "dofa.pth", tmp_path / "out", "00ff")
     convert(tmp_path / "dofa.pth", tmp_path / "out")
     options = _dofa(tmp_path / "other")
-    adapter = RasterEmbedder()
-    adapter.load(_spec(tmp_path, options), tmp_path / "out", Placement("cpu", "float32"))
-    torch.testing.assert_close(adapter.encoder.module.state_dict(), module.state_dict())
+    read = DofaEncoder.read(tmp_path / "out", options)
+    torch.testing.assert_close(read.module.state_dict(), module.state_dict())
 
 
 @pytest.mark.parametrize(
