@@ -55,12 +55,12 @@ class PackedPatches(nn.Module):
     """A convolution of patches that do not overlap, as a linear layer for inference: pixels
     [rows, bands, height, width] -> [rows, units, height / patch, width / patch].
 
-    weight: that of the convolution, which models ask for its dtype.
+    weight: that of the convolution; models ask for its dtype.
     """
 
     def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
         super().__init__()
-        self.weight, self._patch = layer.weight, layer.kernel_size
+        self.weight, self._patch = nn.Parameter(layer.weight.to(dtype), False), layer.kernel_size
         self._layer = _packed(layer.weight.flatten(1), layer.bias, dtype)
 
     def forward(self, pixels: Tensor) -> Tensor:

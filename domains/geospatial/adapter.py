@@ -166,10 +166,12 @@ class RasterEmbedder:
                 yield first + row, Output((wholes[row], patches[row]))
 
     def _vectors(self, batch: "Sequence[Part]") -> "tuple[NDArray[Any], NDArray[Any]]":
-        import numpy as np
         import torch
 
-        pixels = torch.from_numpy(np.stack([part.pixels for part in batch])).to(self._device)
+        pixels = torch.empty(len(batch), *batch[0].pixels.shape, dtype=self._dtype)
+        for row, part in zip(pixels, batch, strict=True):
+            row.copy_(torch.from_numpy(part.pixels))
+        pixels = pixels.to(self._device)
         mixed = self._dtype != torch.float32
         with (
             torch.inference_mode(),

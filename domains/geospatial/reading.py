@@ -168,7 +168,9 @@ class Raster:
             values = self._intake.finished(stored)
             if not valid.all():
                 values[:, ~valid] = 0
-        values, valid = self._turn.upright(values), self._turn.upright(valid[None])[0]
+        # torch takes no array that runs backwards, as a turned one does.
+        values = np.ascontiguousarray(self._turn.upright(values))
+        valid = self._turn.upright(valid[None])[0]
         beyond = ((0, bottom - inside[1]), (0, right - inside[3]))
         if any(after for _, after in beyond):
             values = np.pad(values, ((0, 0), *beyond), "symmetric")
