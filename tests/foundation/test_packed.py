@@ -72,7 +72,7 @@ def test_patches_are_those_of_the_convolution(padding: int) -> None:
 
 
 def test_a_layer_of_torchs_encoder_keeps_the_weights_that_its_fast_path_reads() -> None:
-    layer = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu").eval()
+    layer = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True).eval()
     model = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval()
     with torch.inference_mode():
         rows = torch.randn(5, 2, 16)
