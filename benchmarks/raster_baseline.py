@@ -72,7 +72,7 @@ def standardised(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def raw(embed: Embedder, raster: str) -> None:
-    """The upper bound: nothing is read, nothing is converted."""
+    """Nothing is read or converted: what is left is the model as transformers runs it."""
     with rasterio.open(raster) as file:
         bands, count = file.count, (file.height // SIDE) * (file.width // SIDE)
     batch = torch.randn(BATCH, bands, SIDE, SIDE)
