@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional
 from foundation.attention import attended
 
 FREQUENCIES = 8
+WAVES = 5  # of a layout, down and across
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,48 @@ class Block(nn.Module):
         return tokens
 
 
+class Layout(nn.Module):
+    """Patches' vectors -> where in their window what they tell of lies.
+
+    A few channels of them as the slowest waves down and across (a discrete cosine transform), but
+    for the constant one: what a mean forgets.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        waves = WAVES**2 - 1
+        channels = max(1, width // waves)
+        self.units = waves * channels
+        self.channels = nn.Linear(width, channels, bias=False)
+        self.strength = nn.Parameter(torch.ones(waves))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """[rows, down, across, width] -> [rows, units]."""
+        down, across = (_waves(count, patches) for count in patches.shape[1:3])
+        laid = torch.einsum("nhwc,ih,jw->nijc", self.channels(patches), down, across)
+        return (laid.flatten(1, 2)[:, 1:] * self.strength[:, None]).flatten(1)
+
+
+def _waves(count: int, like: Tensor) -> Tensor:
+    """The WAVES slowest cosines over `count` places [WAVES, count], as strong for any count."""
+    place = (torch.arange(count, device=like.device) + 0.5) * (math.pi / count)
+    waves = torch.cos(torch.arange(WAVES, device=like.device)[:, None] * place)
+    return (waves / count).to(like.dtype)
+
+
+class Seen(NamedTuple):
+    """summary: what tells windows apart [rows, width]. layout: [rows, units], see `Layout`.
+
+    patches: [rows, height / patch, width / patch, width].
+    """
+
+    summary: Tensor
+    layout: Tensor
+    patches: Tensor
+
+
 class SpectralTransformer(nn.Module):
-    """Pixels of any bands -> a vector a patch, which tells of its place, and one of the whole."""
+    """Pixels of any bands -> a vector a patch, and two of the whole; see `Seen`."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -124,6 +165,7 @@ class SpectralTransformer(nn.Module):
         self.summary = nn.Parameter(torch.zeros(shape.width))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
+        self.layout = Layout(shape.width)
         for name, weight in self.named_parameters():
             if weight.ndim == 2 and "blocks" in name:
                 nn.init.trunc_normal_(weight, std=0.02)
@@ -134,23 +176,24 @@ class SpectralTransformer(nn.Module):
         with torch.no_grad():
             self.spectra.mix[2].get_parameter("weight").mul_(1.5)
 
-    def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels [rows, bands, height, width] in standard deviations -> the vectors of the wholes
-        [rows, units] and of the patches [rows, height / patch, width / patch, units].
+    def forward(self, pixels: Tensor, bands: Tensor, distance: Tensor) -> Seen:
+        """Pixels [rows, bands, height, width] in standard deviations -> vectors.
 
         See `Spectra` for bands and distance.
         """
         height, width = (side // self.shape.patch for side in pixels.shape[2:])
         place = torch.arange(height * width, device=pixels.device)
-        whole, tokens = self.tokens(
+        summary, tokens = self.tokens(
             patches(pixels, self.shape.patch), bands, distance, place // width, place % width
         )
-        return whole, tokens.unflatten(1, (height, width))
+        laid = tokens.unflatten(1, (height, width))
+        return Seen(summary, self.layout(laid), laid)
 
     def tokens(
         self, patches: Tensor, bands: Tensor, distance: Tensor, rows: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Some patches of a picture, at token rows and columns [rows, tokens]; see `forward`."""
+        """Some patches of a picture, at token rows and columns [rows, tokens] -> the summaries
+        [rows, width] and the patches [rows, tokens, width]; see `forward`."""
         tokens = self.spectra(patches, bands, distance)
         tokens = tokens + positions(rows, columns, self.shape.width)
         summary = self.summary.expand(len(tokens), 1, -1).to(tokens.dtype)

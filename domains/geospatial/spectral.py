@@ -12,22 +12,22 @@ from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.network import SpectralTransformer
 from foundation.domains.geospatial.parts import Part
 
-PATCHES = 0.3
-"""Length of the patches' mean, where that of the summary token is 1."""
+PATCHES, LAYOUT = 0.3, 0.7
+"""Lengths of the patches' mean and of the layout, where that of the summary is 1."""
 
 
 class SpectralEncoder:
     """Any bands at any ground distance, as a sensor's asinh of standard deviations.
 
-    A window's vector is the summary token joined with the mean of its patches: the token tells
-    windows apart, and the patches what is in them.
+    A window's vector is its summary joined with the mean of its patches and its layout: the summary
+    tells windows apart, the patches what is in them, and the layout where.
     """
 
     def __init__(self, network: SpectralTransformer) -> None:
         self.module = network
         self.intake = Intake(patch=network.shape.patch)
         width = network.shape.width
-        self.units = Units(2 * width, width)
+        self.units = Units(2 * width + network.layout.units, width)
 
     @classmethod
     def read(cls, folder: Path, options: Mapping[str, Any]) -> "SpectralEncoder":
@@ -43,7 +43,7 @@ class SpectralEncoder:
     def __call__(self, pixels: Tensor, batch: Sequence[Part]) -> tuple[Tensor, Tensor]:
         bands = torch.tensor([part.wavelengths for part in batch], device=pixels.device)
         distance = torch.tensor([part.distance for part in batch], device=pixels.device)
-        summary, patches = self.module(pixels, bands, distance)
-        mean = patches.float().mean((1, 2))
-        summary, mean = (functional.normalize(each, dim=1) for each in (summary.float(), mean))
-        return torch.cat([summary, PATCHES * mean], 1), patches
+        summary, layout, patches = self.module(pixels, bands, distance)
+        each = (summary.float(), patches.float().mean((1, 2)), layout.float())
+        summary, mean, layout = (functional.normalize(one, dim=1) for one in each)
+        return torch.cat([summary, PATCHES * mean, LAYOUT * layout], 1), patches

@@ -1,7 +1,9 @@
 """The starter as the trainer sees it.
 
-Two views of one window agree as wholes, and their patches tell what is in those not seen. Only the
-vector of the whole is compared: patches that were compared too would all tell of their window.
+Two views of one window agree as wholes: in their summaries where they differ as two days and angles
+do, in their layouts where they lie on each other and differ as two years do. Their patches tell
+what is in those not seen, and what they are in plain light. Patches are not compared: they would
+all tell of their window.
 """
 
 import json
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foundation.domains.geospatial import years
 from foundation.domains.geospatial.collection import SIDE, Window
 from foundation.domains.geospatial.network import (
     Block,
@@ -28,6 +31,8 @@ from foundation.errors import SourceError
 ARCHITECTURE = "spectral-transformer"
 TEMPERATURE = 0.1
 TOLD = 2.0  # weight of the patches that are told
+LAID = 0.5  # weight of the layouts
+YEARS = 4  # of as many windows one is also seen in two years
 
 
 class Projector(nn.Sequential):
@@ -56,16 +61,18 @@ class Teller(nn.Module):
         self.block = Block(Shape(width=width, heads=2, ratio=2))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, shape.spectra * shape.patch**2)
+        self.own = nn.Linear(shape.width, shape.spectra * shape.patch**2)
         self.mix = nn.Sequential(nn.Linear(17, 64), nn.GELU(), nn.Linear(64, shape.spectra))
 
     def forward(self, seen: Tensor, bands: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Vectors of seen patches [rows, seen, width] and the places of all -> [rows, hidden,
-        bands, pixels]."""
+        """Vectors of seen patches [rows, seen, width] and the places of all -> the seen ones
+        themselves and the hidden ones [rows, seen + hidden, bands, pixels]."""
         known = self.down(seen)
         blank = self.blank.expand(len(seen), rows.shape[1] - seen.shape[1], -1)
         tokens = torch.cat([known, blank.to(known.dtype)], 1)
         tokens = self.block(tokens + positions(rows, columns, tokens.shape[2]))
-        told = self.out(self.norm(tokens[:, seen.shape[1] :]))
+        hidden = self.out(self.norm(tokens[:, seen.shape[1] :]))
+        told = torch.cat([self.own(seen), hidden], 1)
         told = told.unflatten(2, (self.shape.spectra, -1))
         weights = self.mix(octaves(bands.clamp(min=300), 300, 3000)) / self.shape.spectra**0.5
         return torch.einsum("ntkp,nbk->ntbp", told, weights.to(told.dtype))
@@ -95,11 +102,15 @@ class GeospatialTraining:
         return len(row.collection.scenes[row.collection.windows[row.number, 0]].wavelengths)
 
     def collate(self, rows: Sequence[Window], draws: Draws, augment: float) -> dict[str, Tensor]:
-        """Two views of each row, the second ones after the first; see `views.view`."""
+        """Two views of each row, the second ones after the first; see `views.view`. Of the first
+        rows two more, in two years; see `years.pair`."""
         patch = self.network.shape.patch
         pair = [view(rows, draws, 16 * n, augment, patch) for n in range(2)]
         batch = {name: torch.cat([first[name] for first in pair]) for name in pair[0]}
+        few = range(-(-len(rows) // YEARS))
+        later = years.pair([rows[row] for row in few], draws.select(few), augment)
         places = [[id(row.collection) % 2**31, *row.collection.windows[row.number]] for row in rows]
+        batch |= {f"years_{name}": value for name, value in later.items()}
         return {**batch, "places": torch.tensor(places)}
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
@@ -113,14 +124,16 @@ class GeospatialTraining:
             columns[:, :SEEN],
         )
         agreed = _agreement(self.whole["project"](whole), batch["places"])
+        found = self.network(*(batch[f"years_{name}"] for name in ("pixels", "bands", "distance")))
+        laid = _agreement(found.layout, batch["places"][: len(found.layout) // 2])
         told = self.whole["tell"](seen, batch["bands"], rows, columns)
-        there = (batch["bands"] > 0).float()
-        error = functional.smooth_l1_loss(
-            told.float(), batch["patches"][:, SEEN:].float(), reduction="none"
-        )
-        missed = (error.mean((1, 3)) * there).sum(1) / there.sum(1)
+        known = torch.cat([batch["plain"], batch["patches"][:, SEEN:]], 1)
+        there = (batch["bands"] > 0).float()[:, None]
+        error = functional.smooth_l1_loss(told.float(), known.float(), reduction="none")
+        missed = (error.mean(3) * there).sum(2) / there.sum(2)
+        own, hidden = missed[:, :SEEN].mean(), missed[:, SEEN:].mean()
         pairs = len(batch["places"])
-        return pairs * (agreed + TOLD * missed.mean()), pairs
+        return pairs * (agreed + LAID * laid + own + TOLD * hidden), pairs
 
     def targets(self) -> Sequence[str]:
         return ("qkv", "out", "up", "down")

@@ -194,7 +194,7 @@ class ToldChips(Told):
         }
 
     def encoded(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
-        _, patches = self.network(batch["pixels"], batch["bands"], batch["distance"])
+        patches = self.network(batch["pixels"], batch["bands"], batch["distance"]).patches
         means: torch.Tensor = patches.float().mean((1, 2))
         return means
 

@@ -24,27 +24,27 @@ def view(
 ) -> dict[str, Tensor]:
     """One view of each window.
 
-    patches [rows, SEEN + HIDDEN, bands, patch * patch], bands (wavelengths) [rows, bands] with 0
-    for none, distance [rows], rows and columns [rows, SEEN + HIDDEN] of the patches.
+    patches [rows, SEEN + HIDDEN, bands, patch * patch], plain, which are those SEEN in the light of
+    the window, bands (wavelengths) [rows, bands] with 0 for none, distance [rows], rows and columns
+    [rows, SEEN + HIDDEN] of the patches.
     """
     uniform = torch.from_numpy(draws.uniform(step, (8,))).float()
-    pixels, bands = _cut(windows, draws, step + 1)
+    pixels, bands = cut(windows, draws, step + 1)
     scale = torch.exp(0.8 * uniform[:, 0] - 0.4)
-    pixels = _turned(pixels, uniform, scale)
+    plain = moved(pixels, uniform, scale)
     chosen = torch.from_numpy(draws.uniform(step + 2) < augment)
-    pixels = torch.where(chosen[:, None, None, None], lit(pixels, bands, draws, step + 3), pixels)
-    pixels = pixels * (bands > 0)[:, :, None, None]
-    cut = patches(pixels, patch)
+    pixels = torch.where(chosen[:, None, None, None], lit(plain, bands, draws, step + 3), plain)
+    there = (bands > 0)[:, :, None, None]
     count = SIDE // patch
     order = torch.from_numpy(draws.uniform(step + 4, (count * count,))).argsort(1)
     order = order[:, : SEEN + HIDDEN]
-    taken = cut[torch.arange(len(cut))[:, None], order]
+    row = torch.arange(len(order))[:, None]
     shift = (uniform[:, 6:8] * 32).floor().long()  # so that only the way between patches tells
-    distance = torch.tensor([_scene(window).distance for window in windows])
     return {
-        "patches": taken,
+        "patches": patches(pixels * there, patch)[row, order],
+        "plain": patches(plain * there, patch)[row, order[:, :SEEN]],
         "bands": bands,
-        "distance": distance * scale,
+        "distance": distances(windows) * scale,
         "rows": order // count + shift[:, :1],
         "columns": order % count + shift[:, 1:],
     }
@@ -55,7 +55,12 @@ def _scene(window: Window) -> Scene:
     return found
 
 
-def _cut(windows: Sequence[Window], draws: Draws, step: int) -> tuple[Tensor, Tensor]:
+def distances(windows: Sequence[Window]) -> Tensor:
+    """Metres a pixel [rows]."""
+    return torch.tensor([_scene(window).distance for window in windows])
+
+
+def cut(windows: Sequence[Window], draws: Draws, step: int) -> tuple[Tensor, Tensor]:
     """Some bands of each window and what lies around [rows, bands, CUT, CUT]; their wavelengths."""
     uniform = draws.uniform(step, (2 + 16,))
     most = min(BANDS, max(len(_scene(window).wavelengths) for window in windows))
@@ -93,7 +98,7 @@ def _mirrored(first: int, size: int) -> NDArray[np.int64]:
     return np.where(places < size, places, 2 * size - 1 - places)
 
 
-def _turned(pixels: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
+def moved(pixels: Tensor, uniform: Tensor, scale: Tensor) -> Tensor:
     """Turned by any angle or by quarters, mirrored, moved and scaled: [rows, bands, SIDE, SIDE]."""
     quarter = (uniform[:, 1] * 4).floor() * (math.pi / 2)
     skew = torch.where(uniform[:, 2] < 0.5, (uniform[:, 2] - 0.25) * math.pi, 0.0)

@@ -61,7 +61,7 @@ def _reference(
             beyond = [(0, SIDE - size) for size in there.shape]
             cut = np.pad(seen, ((0, 0), *beyond), "symmetric")
             with torch.no_grad():
-                _, each = network(torch.from_numpy(cut)[None], waves, torch.tensor([distance]))
+                each = network(torch.from_numpy(cut)[None], waves, torch.tensor([distance])).patches
             for row in range(top, min(top + 8, rows)):
                 for column in range(left, min(left + 8, columns)):
                     place = valid[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]

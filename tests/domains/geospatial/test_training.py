@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from foundation.cli import main
-from foundation.domains.geospatial import collection
-from foundation.domains.geospatial.network import Shape, SpectralTransformer
+from foundation.domains.geospatial import collection, years
+from foundation.domains.geospatial.network import WAVES, Layout, Shape, SpectralTransformer
 from foundation.domains.geospatial.training import GeospatialTraining, _agreement, read_network
 from foundation.domains.geospatial.views import HIDDEN, SEEN, view
 from foundation.draws import Draws
@@ -80,6 +80,50 @@ def test_a_view_depends_on_its_draws_alone(rows: list[collection.Window]) -> Non
     assert torch.isfinite(plain["patches"]).all()
 
 
+def test_two_years_lie_on_each_other_and_only_what_grows_differs(
+    rows: list[collection.Window],
+) -> None:
+    chips, few = rows[:4], Draws(3, range(4))
+    plain = years.pair(chips, few, 0.0)
+    for row in range(4):
+        both = [
+            {
+                float(band): pixels
+                for band, pixels in zip(plain["bands"][at], plain["pixels"][at], strict=True)
+                if band > 0
+            }
+            for at in (row, row + 4)
+        ]
+        shared = set(both[0]) & set(both[1])
+        assert shared
+        assert all(torch.equal(both[0][band], both[1][band]) for band in shared)
+    later = years.pair(chips, few, 1.0)
+    assert not torch.allclose(later["pixels"][4:], plain["pixels"][4:], atol=0.2)
+
+
+def test_fields_stay_fields_when_something_else_grows_there() -> None:
+    fields = torch.randn(8, 3, 8, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    grown = years.grown(fields, Draws(0, range(8)), 0)
+    steps = (grown[..., 1:] - grown[..., :-1]).abs()
+    edges = torch.arange(63) % 8 == 7
+    assert steps[..., ~edges].mean() < 0.1 * steps[..., edges].mean()
+    told = torch.stack([fields.mean(1).flatten(1), grown.mean(1).flatten(1)])
+    alike = torch.stack([torch.corrcoef(told[:, row])[0, 1] for row in range(8)])
+    assert alike.abs().mean() < 0.9
+
+
+def test_a_layout_tells_where_and_not_what() -> None:
+    torch.manual_seed(0)
+    layout, patches = Layout(48), torch.randn(2, 8, 8, 48)
+    everywhere = torch.randn(48)
+    torch.testing.assert_close(layout(patches + everywhere), layout(patches))
+    assert layout(everywhere.expand(1, 8, 8, 48)).abs().max() < 1e-5
+    waves = torch.arange(WAVES)
+    odd = (waves % 2 == 1).repeat(WAVES)[1:]  # of the waves across
+    mirrored = torch.where(odd[:, None], -1.0, 1.0) * layout(patches).unflatten(1, (len(odd), -1))
+    torch.testing.assert_close(layout(patches.flip(2)), mirrored.flatten(1))
+
+
 def test_bands_a_row_has_not_are_not_looked_at() -> None:
     torch.manual_seed(0)
     network = SpectralTransformer(Shape(**SMALL)).eval()
@@ -87,12 +131,12 @@ def test_bands_a_row_has_not_are_not_looked_at() -> None:
     bands = torch.tensor([[665.0, 560.0, 0.0, 0.0]] * 2)
     distance = torch.tensor([10.0, 10.0])
     with torch.no_grad():
-        one = network(pixels, bands, distance)[0]
+        one = network(pixels, bands, distance).summary
         changed = pixels.clone()
         changed[:, 2:] += 5
-        same = network(changed, bands, distance)[0]
-        order = network(pixels[:, [1, 0, 2, 3]], bands[:, [1, 0, 2, 3]], distance)[0]
-        moved = network(pixels, bands + (bands > 0) * 200, distance)[0]
+        same = network(changed, bands, distance).summary
+        order = network(pixels[:, [1, 0, 2, 3]], bands[:, [1, 0, 2, 3]], distance).summary
+        moved = network(pixels, bands + (bands > 0) * 200, distance).summary
     torch.testing.assert_close(one, same)
     torch.testing.assert_close(one, order)
     assert not torch.allclose(one, moved, atol=1e-3)
