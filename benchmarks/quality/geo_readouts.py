@@ -1,13 +1,11 @@
-"""Does another way to read the starter's network tell more of places, change and land use?
+"""What of the starter's network tells places, change and land use apart?
 
     python -m benchmarks.quality.geo_readouts [--model FOLDER]
 
 The measures of `suite=geo` but land cover, with the network's vectors read in other ways, of the
-trained network and of the same untrained. Windows: the pooled vector as it is; the same joined with
-the layout, which is what each of 4 x 4 cells has apart from its window, by principal components of
-unit variance, fitted to windows of s2_satclip for each network; the layout alone; all patches.
-Patches: what leaves the stem and each block, the last joined with the stem, and with the statistics
-of the bands. FOUNDATION_DATA/rasters must be there.
+trained network and of the same untrained. Windows: the vector as it is, without the layout, the
+layout alone, all patches. Patches: what leaves the stem and each block, the last joined with the
+stem, and with the statistics of the bands. FOUNDATION_DATA/rasters must be there.
 """
 
 import argparse
@@ -30,10 +28,6 @@ from foundation.draws import Draws
 from foundation.model import Model
 from foundation.registry import spec
 
-HELD_OUT = ("8845", "566084", "275979")
-WITH_OFFSET = ("252161", "445", "57755", "70541", "74721", "75123", "766272", "770287")
-"""Of s2_satclip: places never trained on, and products with the +1000 of baseline 04.00."""
-LENGTH, SHRUNK = 0.25, 0.02
 Array = NDArray[np.float32]
 PLAIN: dict[str, baselines.Embedder] = {
     "band_statistics": baselines.statistics,
@@ -48,7 +42,6 @@ class Eye:
 
     def __init__(self, adapter: RasterEmbedder) -> None:
         self._adapter, self._kept = adapter, dict[bytes, tuple[Array, Array]]()
-        self.fits: dict[tuple[int, int], tuple[Array, Array]] = {}
 
     def __call__(self, parts: Sequence[Part]) -> Seen:
         keys = [hashlib.sha256(part.pixels.tobytes()).digest() for part in parts]
@@ -74,54 +67,22 @@ class Eye:
         return [(outputs[row].value[0], np.stack([s[row] for s in found])) for row in outputs]
 
 
-def cells(seen: Seen, side: int) -> Array:
-    """Means of the last block's patches in side x side cells [windows, cells, width]."""
-    last = seen["states"][:, -1]
-    step = last.shape[1] // side
-    grid = last.reshape(len(last), side, step, side, step, -1).mean((2, 4))
-    return grid.reshape(len(last), side * side, -1)
-
-
-def layout(eye: Eye, seen: Seen, side: int, units: int, fitting: Sequence[Part]) -> Array:
-    """What cells have apart from their window, of unit variance [windows, cells * units]."""
-    if (side, units) not in eye.fits:
-        known = cells(eye(fitting), side)
-        mean = known.mean(0)
-        rows = _apart(known, mean).reshape(-1, known.shape[-1])
-        variance, components = np.linalg.eigh(rows.T @ rows / len(rows))
-        variance, components = variance[::-1][:units], components[:, ::-1][:, :units]
-        eye.fits[side, units] = mean, components / np.sqrt(variance + SHRUNK * variance.mean())
-    mean, projection = eye.fits[side, units]
-    told: Array = (_apart(cells(seen, side), mean) @ projection).reshape(len(seen["parts"]), -1)
-    return told / np.maximum(np.linalg.norm(told, axis=1, keepdims=True), 1e-9)
-
-
-def _apart(cells: Array, mean: Array) -> Array:
-    apart = cells - mean
-    return apart - apart.mean(1, keepdims=True)
-
-
-def of_windows(fitting: Sequence[Part]) -> dict[str, Callable[[Eye, Seen], Array]]:
-    def joined(eye: Eye, seen: Seen) -> Array:
-        told = LENGTH * layout(eye, seen, 4, 8, fitting)
-        return np.concatenate([seen["pooled"], told], 1)
-
+def of_windows(layout: int) -> dict[str, Callable[[Seen], Array]]:
+    """layout: units of it, the last of a window's vector."""
     return {
-        "as it is": lambda eye, seen: seen["pooled"],
-        "joined with the layout": joined,
-        "layout, 4 x 4 x 8": lambda eye, seen: layout(eye, seen, 4, 8, fitting),
-        "layout, 4 x 4 x 32": lambda eye, seen: layout(eye, seen, 4, 32, fitting),
-        "layout, 8 x 8 x 32": lambda eye, seen: layout(eye, seen, 8, 32, fitting),
-        "all patches": lambda eye, seen: seen["states"][:, -1].reshape(len(seen["parts"]), -1),
+        "as it is": lambda seen: seen["pooled"],
+        "without the layout": lambda seen: seen["pooled"][:, :-layout],
+        "the layout alone": lambda seen: seen["pooled"][:, -layout:],
+        "all patches": lambda seen: seen["states"][:, -1].reshape(len(seen["parts"]), -1),
     }
 
 
-def of_patches(depths: int) -> dict[str, Callable[[Eye, Seen], Array]]:
-    def at(*chosen: int) -> Callable[[Eye, Seen], Array]:
-        return lambda eye, seen: np.concatenate([seen["states"][:, n] for n in chosen], -1)
+def of_patches(depths: int) -> dict[str, Callable[[Seen], Array]]:
+    def at(*chosen: int) -> Callable[[Seen], Array]:
+        return lambda seen: np.concatenate([seen["states"][:, n] for n in chosen], -1)
 
-    def beside(eye: Eye, seen: Seen) -> Array:
-        return np.concatenate([at(-1)(eye, seen), baselines.statistics(seen["parts"])[1]], -1)
+    def beside(seen: Seen) -> Array:
+        return np.concatenate([at(-1)(seen), baselines.statistics(seen["parts"])[1]], -1)
 
     named = {f"block {n}" if n else "stem": at(n) for n in range(depths)}
     return {**named, "stem and last block": at(0, -1), "last block and band statistics": beside}
@@ -129,7 +90,7 @@ def of_patches(depths: int) -> dict[str, Callable[[Eye, Seen], Array]]:
 
 def measured(
     eyes: dict[str, Eye],
-    ways: dict[str, Callable[[Eye, Seen], Array]],
+    ways: dict[str, Callable[[Seen], Array]],
     measures: Sequence[str],
     dense: bool,
 ) -> dict[str, Any]:
@@ -141,7 +102,7 @@ def measured(
             def vectors(parts: Sequence[Part]) -> baselines.Vectors:
                 seen = eye(parts)
                 last = seen["states"][:, -1]
-                return (seen["pooled"], read(eye, seen)) if dense else (read(eye, seen), last)
+                return (seen["pooled"], read(seen)) if dense else (read(seen), last)
 
             return vectors
 
@@ -165,18 +126,10 @@ def main() -> None:
     chosen = spec("geospatial/starter", **({"path": asked.model} if asked.model else {}))
     adapter: RasterEmbedder = Model(chosen, Placement("cpu", "bfloat16")).adapter  # type: ignore[assignment]
     eyes = {"model": Eye(adapter), "untrained": Eye(adapter.untrained(0))}
-    fitting = [
-        window.part
-        for path in sorted((data_folder() / "rasters/s2_satclip").glob("*.tif"))
-        if path.stem.split("_")[1] not in HELD_OUT
-        for window in suite._windows(
-            path,
-            names=suite.L2A,
-            offset=-1000.0 if path.stem.split("_")[1] in WITH_OFFSET else 0.0,
-        )
-    ]
-    windows = measured(eyes, of_windows(fitting), ("place_recognition", "change"), dense=False)
-    depths = len(adapter.encoder.module.blocks) + 1
+    network = adapter.encoder.module
+    ways = of_windows(network.layout.units)
+    windows = measured(eyes, ways, ("place_recognition", "change"), dense=False)
+    depths = len(network.blocks) + 1
     patches = measured(eyes, of_patches(depths), ("land_use", "land_use_blocks"), dense=True)
     print(save("geo_readouts", {"windows": windows, "patches": patches}, asked.out))
 
