@@ -12,7 +12,7 @@ from foundation.domains.geospatial.intake import Intake, Units
 from foundation.domains.geospatial.network import SpectralTransformer
 from foundation.domains.geospatial.parts import Part
 
-PATCHES, LAYOUT = 0.3, 0.7
+PATCHES, LAYOUT = 0.3, 0.4
 """Lengths of the patches' mean and of the layout, where that of the summary is 1."""
 
 
