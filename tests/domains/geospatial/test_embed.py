@@ -276,7 +276,7 @@ def test_chips_in_a_zip_go_into_the_table_alone(model: Model, tmp_path: Path, gr
             archive.write(tmp_path / "chip.png", f"class/{number}.png")
     rows = _run(model, tmp_path / "run", input=tmp_path / "chips.zip", resolution=10.0)
     assert [row["input"][-11:] for row in rows] == [f"class/{n}.png" for n in range(3)]
-    assert all(row["valid"] and len(row["embedding"]) == 32 for row in rows)
+    assert all(row["valid"] and len(row["embedding"]) == 2 * 16 + 24 for row in rows)
     assert not list((tmp_path / "run").glob("*.tif"))
 
 
