@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-WRITING = 25_000_000
-"""Bytes of reading and writing whatever the size of the scene, about."""
+WRITING = 50_000_000
+"""Bytes of reading, passing and writing whatever the size of the scene, about."""
 COPIES = 6.0
 """Of a scene's vectors, in float16, while its file is made, about."""
 
