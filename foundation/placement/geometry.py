@@ -49,9 +49,12 @@ class Geometry:
         blocks = -(-tokens // BLOCK) * BLOCK
         return 2 * self.layers * self.key_heads * self.head * blocks * size
 
-    def activations(self, tokens: int, size: int) -> int:
-        """Bytes of the states of so many tokens in one layer, the widest at once."""
-        return tokens * size * (10 * self.width + 5 * self.hidden)
+    def activations(self, tokens: int, size: int, hidden: int = 5) -> int:
+        """Bytes of the states of so many tokens in one layer, the widest at once.
+
+        hidden: states of the perceptron that are held together.
+        """
+        return tokens * size * (10 * self.width + hidden * self.hidden)
 
 
 USUAL = Geometry(
@@ -80,14 +83,18 @@ def mapped(spec: ModelSpec) -> int:
     return int(spec.facts.get("bytes") or SIZES.get(spec.dtype, 4) * (spec.parameters or 0))
 
 
+ACTIVATED = 4
+"""Hidden states held together where a packed layer does its own activation, as encoders' do."""
+
+
 def reading_cost(spec: ModelSpec, tokens: int, together: int = TOGETHER) -> Cost:
     """Of a model that reads texts of `tokens`, and `together` tokens at most in one pass."""
     size, parameters = SIZES.get(spec.dtype, 4), spec.parameters or 0
     shape = geometry(config(spec)) or USUAL
     return Cost(
         weights=size * parameters,
-        memory=shape.activations(tokens, size),
-        most=shape.activations(max(tokens, together), size),
+        memory=shape.activations(tokens, size, ACTIVATED),
+        most=shape.activations(max(tokens, together), size, ACTIVATED),
         work=2.0 * parameters * tokens,
     )
 
