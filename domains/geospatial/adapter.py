@@ -109,7 +109,7 @@ class RasterEmbedder:
             self.encoder.module = merged(self.encoder.module, spec.deltas)
             self._folder = local(spec.deltas[-1])
         self._device, self._dtype = placement.device, getattr(torch, placement.dtype)
-        self._place(self.encoder)
+        self._place()
 
     @property
     def width(self) -> int:
@@ -185,14 +185,14 @@ class RasterEmbedder:
         """The same place and precision with fresh weights, to compare with."""
         other = copy(self)
         other.encoder = self.encoder.untrained(seed)
-        other._place(other.encoder)
+        other._place()
         return other
 
-    def _place(self, encoder: Encoder) -> None:
-        """Put a network on the device, to be passed in the dtype."""
+    def _place(self) -> None:
+        """Put the network on the device, to be passed in the dtype."""
         from foundation.packed import pack
 
-        encoder.module = pack(encoder.module.eval().to(self._device), self._dtype)
+        self.encoder.module = pack(self.encoder.module.eval().to(self._device), self._dtype)
 
     def close(self) -> None:
         del self.encoder

@@ -24,7 +24,7 @@ from foundation.domains.geospatial.network import (
     octaves,
     positions,
 )
-from foundation.domains.geospatial.views import SEEN, view
+from foundation.domains.geospatial.views import SEEN, joined, view
 from foundation.draws import Draws
 from foundation.errors import SourceError
 
@@ -105,8 +105,7 @@ class GeospatialTraining:
         """Two views of each row, the second ones after the first; see `views.view`. Of the first
         rows two more, in two years; see `years.pair`."""
         patch = self.network.shape.patch
-        pair = [view(rows, draws, 16 * n, augment, patch) for n in range(2)]
-        batch = {name: torch.cat([first[name] for first in pair]) for name in pair[0]}
+        batch = joined([view(rows, draws, 16 * n, augment, patch) for n in range(2)])
         few = range(-(-len(rows) // YEARS))
         later = years.pair([rows[row] for row in few], draws.select(few), augment)
         places = [[id(row.collection) % 2**31, *row.collection.windows[row.number]] for row in rows]

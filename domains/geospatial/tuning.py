@@ -205,14 +205,12 @@ class ToldChips(Told):
         self, rows: Sequence[Row], draws: Draws, augment: float
     ) -> "dict[str, torch.Tensor]":
         """A share `augment` of the windows is turned."""
-        import torch
-
-        from foundation.domains.geospatial.views import turned
+        from foundation.domains.geospatial.views import sometimes, turned
 
         batch = super().collate(rows, draws, augment)
         if augment and "pixels" in batch:
-            chosen = torch.from_numpy(draws.uniform(1) < augment)[:, None, None, None]
-            batch["pixels"] = torch.where(chosen, turned(batch["pixels"], draws), batch["pixels"])
+            plain = batch["pixels"]
+            batch["pixels"] = sometimes(turned(plain, draws), plain, draws, 1, augment)
         return batch
 
     def save(self, folder: Path) -> None:

@@ -32,8 +32,7 @@ def view(
     pixels, bands = cut(windows, draws, step + 1)
     scale = torch.exp(0.8 * uniform[:, 0] - 0.4)
     plain = moved(pixels, uniform, scale)
-    chosen = torch.from_numpy(draws.uniform(step + 2) < augment)
-    pixels = torch.where(chosen[:, None, None, None], lit(plain, bands, draws, step + 3), plain)
+    pixels = sometimes(lit(plain, bands, draws, step + 3), plain, draws, step + 2, augment)
     there = (bands > 0)[:, :, None, None]
     count = SIDE // patch
     order = torch.from_numpy(draws.uniform(step + 4, (count * count,))).argsort(1)
@@ -48,6 +47,17 @@ def view(
         "rows": order // count + shift[:, :1],
         "columns": order % count + shift[:, 1:],
     }
+
+
+def joined(views: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Views of the same rows as one batch, one after another."""
+    return {name: torch.cat([one[name] for one in views]) for name in views[0]}
+
+
+def sometimes(changed: Tensor, plain: Tensor, draws: Draws, step: int, share: float) -> Tensor:
+    """Pixels [rows, bands, height, width], those of a share of the rows changed."""
+    chosen = torch.from_numpy(draws.uniform(step) < share)[:, None, None, None]
+    return torch.where(chosen, changed, plain)
 
 
 def _scene(window: Window) -> Scene:

@@ -8,7 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from foundation.domains.geospatial.collection import Window
-from foundation.domains.geospatial.views import cut, distances, lit, moved
+from foundation.domains.geospatial.views import (
+    cut,
+    distances,
+    joined,
+    lit,
+    moved,
+    sometimes,
+)
 from foundation.draws import Draws
 
 FIRST = 64  # step of the draws, after those of `views`
@@ -27,13 +34,13 @@ def pair(windows: Sequence[Window], draws: Draws, augment: float) -> dict[str, T
         pixels, bands = cut(windows, draws, step + 1)
         pixels = moved(pixels, uniform, torch.ones(len(windows)))
         if number:
-            chosen = torch.from_numpy(draws.uniform(step + 2) < augment)[:, None, None, None]
-            pixels = torch.where(chosen, grown(pixels, draws, step + 3), pixels)
-        chosen = torch.from_numpy(draws.uniform(step + 5) < augment)[:, None, None, None]
-        pixels = torch.where(chosen, lit(pixels, bands, draws, step + 6), pixels)
-        views.append((pixels * (bands > 0)[:, :, None, None], bands, distances(windows)))
-    both = (torch.cat(parts) for parts in zip(*views, strict=True))
-    return dict(zip(("pixels", "bands", "distance"), both, strict=True))
+            other = grown(pixels, draws, step + 3)
+            pixels = sometimes(other, pixels, draws, step + 2, augment)
+        lighter = lit(pixels, bands, draws, step + 6)
+        pixels = sometimes(lighter, pixels, draws, step + 5, augment)
+        pixels = pixels * (bands > 0)[:, :, None, None]
+        views.append({"pixels": pixels, "bands": bands, "distance": distances(windows)})
+    return joined(views)
 
 
 def grown(pixels: Tensor, draws: Draws, step: int) -> Tensor:
